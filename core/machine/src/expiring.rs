@@ -1,0 +1,110 @@
+//! A bounded map whose entries expire.
+
+use std::collections::BTreeMap;
+
+use crate::{Instant, TimerTable};
+
+/// A map of at most `capacity` entries, each with the moment at which it is forgotten.
+///
+/// # Security
+///
+/// Keys may come from strangers. A full map makes room by dropping the entry that would expire first,
+/// so a flood costs bounded memory, and `O(log n)` a call.
+#[derive(Clone, Debug)]
+pub struct ExpiringMap<K, V> {
+    capacity: usize,
+    values: BTreeMap<K, V>,
+    expiry: TimerTable<K>,
+}
+
+impl<K: Ord + Clone, V> ExpiringMap<K, V> {
+    /// An empty map for at most `capacity` entries; `capacity` is at least 1.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), values: BTreeMap::new(), expiry: TimerTable::new() }
+    }
+
+    /// Inserts or replaces the value of `key`, to be forgotten at `expires`.
+    /// Returns the entry that had to make room, if one had to.
+    pub fn insert(&mut self, key: K, value: V, expires: Instant) -> Option<(K, V)> {
+        let evicted = if self.values.len() >= self.capacity && !self.values.contains_key(&key) {
+            self.expiry
+                .pop_due(Instant::from_nanos(u64::MAX))
+                .and_then(|oldest| self.values.remove_entry(&oldest))
+        } else {
+            None
+        };
+        self.expiry.set(key.clone(), expires);
+        self.values.insert(key, value);
+        evicted
+    }
+
+    /// The value of `key`, unless it has expired by `now`.
+    pub fn get(&self, key: &K, now: Instant) -> Option<&V> {
+        if self.expiry.get(key)? <= now {
+            return None;
+        }
+        self.values.get(key)
+    }
+
+    /// The value of `key`, to be changed, unless it has expired by `now`.
+    pub fn get_mut(&mut self, key: &K, now: Instant) -> Option<&mut V> {
+        if self.expiry.get(key)? <= now {
+            return None;
+        }
+        self.values.get_mut(key)
+    }
+
+    /// Removes `key`, whether it has expired or not.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.expiry.cancel(key);
+        self.values.remove(key)
+    }
+
+    /// Removes and returns one entry that has expired by `now`, the oldest first.
+    pub fn pop_expired(&mut self, now: Instant) -> Option<(K, V)> {
+        let key = self.expiry.pop_due(now)?;
+        self.values.remove_entry(&key)
+    }
+
+    /// When the next entry expires.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.expiry.next()
+    }
+
+    /// How many entries are held, expired ones that were not popped included.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expired_entries_are_invisible_before_they_are_popped() {
+        let at = Instant::from_nanos;
+        let mut map = ExpiringMap::new(4);
+        map.insert("a", 1, at(10));
+        assert_eq!(map.get(&"a", at(9)), Some(&1));
+        assert_eq!(map.get(&"a", at(10)), None);
+        assert_eq!(map.pop_expired(at(10)), Some(("a", 1)));
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn a_full_map_drops_the_entry_that_expires_first() {
+        let at = Instant::from_nanos;
+        let mut map = ExpiringMap::new(2);
+        map.insert(1, "one", at(30));
+        map.insert(2, "two", at(20));
+        assert_eq!(map.insert(2, "again", at(25)), None);
+        assert_eq!(map.insert(3, "three", at(40)), Some((2, "again")));
+        assert_eq!(map.len(), 2);
+    }
+}

@@ -1,0 +1,1 @@
+//! One RLPx connection from first byte to last, with no I/O.

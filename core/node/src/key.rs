@@ -3,8 +3,11 @@
 //! A node *is* its public key; its id is the Keccak-256 of that key
 //! ([EIP-778, "v4" identity scheme](https://eips.ethereum.org/EIPS/eip-778#v4-identity-scheme)).
 
+mod ephemeral;
+
 use std::{fmt, str::FromStr};
 
+pub use ephemeral::EphemeralKey;
 use keccak_asm::Keccak256;
 use peerage_machine::Random;
 use secp256k1::{
@@ -76,22 +79,12 @@ impl SecretKey {
 
     /// The x coordinate of `self * other`: the Diffie-Hellman secret of RLPx, 32 bytes.
     pub fn agree(&self, other: &PublicKey) -> [u8; 32] {
-        let mut point = ecdh::shared_secret_point(&other.0, &self.secret);
-        let mut x = [0; 32];
-        x.copy_from_slice(&point[..32]);
-        point.zeroize();
-        x
+        agree(&self.secret, other)
     }
 
     /// Signs a 32-byte digest (RFC 6979, deterministic), so that the signer can be recovered.
     pub fn sign(&self, digest: &[u8; 32]) -> RecoverableSignature {
-        let signature =
-            SECP256K1.sign_ecdsa_recoverable(Message::from_digest(*digest), &self.secret);
-        let (id, rs) = signature.serialize_compact();
-        let mut bytes = [0; 65];
-        bytes[..64].copy_from_slice(&rs);
-        bytes[64] = u8::try_from(i32::from(id)).expect("because a recovery id is 0 to 3");
-        RecoverableSignature(bytes)
+        sign(&self.secret, digest)
     }
 }
 
@@ -246,6 +239,23 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         parse_hex::<32>(text).map(Self)
     }
+}
+
+fn agree(secret: &secp256k1::SecretKey, other: &PublicKey) -> [u8; 32] {
+    let mut point = ecdh::shared_secret_point(&other.0, secret);
+    let mut x = [0; 32];
+    x.copy_from_slice(&point[..32]);
+    point.zeroize();
+    x
+}
+
+fn sign(secret: &secp256k1::SecretKey, digest: &[u8; 32]) -> RecoverableSignature {
+    let signature = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(*digest), secret);
+    let (id, rs) = signature.serialize_compact();
+    let mut bytes = [0; 65];
+    bytes[..64].copy_from_slice(&rs);
+    bytes[64] = u8::try_from(i32::from(id)).expect("because a recovery id is 0 to 3");
+    RecoverableSignature(bytes)
 }
 
 fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], KeyError> {

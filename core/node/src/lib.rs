@@ -3,6 +3,19 @@
 //!
 //! Not here: how a node is found (`discovery`), or whether to be connected to it (`peering`).
 
+mod distance;
 mod key;
+mod local;
+mod netlist;
+mod node;
+mod reach;
+mod record;
+mod subnet;
 
-pub use key::{KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
+pub use key::{EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
+pub use local::{LocalRecord, LocalRecordError};
+pub use netlist::{NetList, NetListError};
+pub use node::{Node, ParseNodeError};
+pub use reach::{RelayError, check_relay, is_lan, is_special};
+pub use record::{MAX_RECORD_SIZE, Record, RecordError};
+pub use subnet::{Subnet, SubnetCounts};

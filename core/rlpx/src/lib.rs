@@ -5,9 +5,15 @@
 //! disconnect, deadlines. Not here: whom to talk to (`peering`), sockets and tasks (`peerage`).
 
 mod capability;
+mod ecies;
 mod fault;
+mod frame;
+mod handshake;
+mod mac;
 mod reason;
 
 pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Shared};
 pub use fault::{Fault, Local, PeerIncompatible, PeerMisbehaved, Waiting};
+pub use frame::{Egress, Ingress, MAX_FRAME, MAX_HELLO, MAX_PAYLOAD, PayloadTooLarge};
+pub use handshake::{Accepted, Initiator, Secrets, accept, packet_size};
 pub use reason::DisconnectReason;

@@ -1,0 +1,120 @@
+//! The sending half: messages into frames.
+
+use super::{HEAD, HEADER, MAX_FRAME, MAX_PAYLOAD, Stream};
+use crate::mac::{Mac, Tag};
+
+/// A payload that no frame can carry. Nothing was sealed, the connection is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a payload of {0} bytes is too large for a frame")]
+pub struct PayloadTooLarge(pub usize);
+
+/// The sending half of a connection.
+///
+/// Sealed frames must reach the peer in the order in which they were sealed, all of them.
+pub struct Egress {
+    stream: Stream,
+    mac: Mac,
+    snappy: bool,
+    /// The compressor's tables (2 KiB, 34 KiB after a payload above 1 KiB): made at the first
+    /// compression, kept so that a busy connection allocates nothing per message, dropped by
+    /// [`release`](Self::release).
+    pub(super) encoder: Option<Box<snap::raw::Encoder>>,
+}
+
+impl Egress {
+    pub(crate) fn new(aes_secret: &[u8; 32], mac: Mac) -> Self {
+        Self { stream: Stream::new(aes_secret), mac, snappy: false, encoder: None }
+    }
+
+    /// Appends one message to `out` as a frame: compressed straight into `out` and encrypted there.
+    ///
+    /// While `out` has room, nothing is allocated.
+    pub fn seal(
+        &mut self,
+        code: u64,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), PayloadTooLarge> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(PayloadTooLarge(payload.len()));
+        }
+        let start = out.len();
+        // The header is written where its MAC will be, next to the body: both are then encrypted in
+        // one go, and the header moved to its place.
+        out.extend_from_slice(&[0; HEAD]);
+        encode_id(code, out);
+        if self.snappy {
+            self.compress(payload, out);
+        } else {
+            out.extend_from_slice(payload);
+        }
+        let size = out.len() - start - HEAD;
+        if size > MAX_FRAME {
+            out.truncate(start);
+            return Err(PayloadTooLarge(payload.len()));
+        }
+        // Padding of the body, and the place of the frame's MAC.
+        out.resize(start + HEAD + super::tail(size), 0);
+
+        let frame = &mut out[start..];
+        frame[HEADER..HEADER + 6].copy_from_slice(&head(size));
+        let end = frame.len() - Tag::SIZE;
+        self.stream.apply(&mut frame[HEADER..end]);
+        frame.copy_within(HEADER..HEAD, 0);
+
+        let header = frame.first_chunk().expect("because a header was written");
+        let tag = self.mac.header(header);
+        frame[HEADER..HEAD].copy_from_slice(tag.as_bytes());
+        self.mac.absorb(&frame[HEAD..end]);
+        frame[end..].copy_from_slice(self.mac.frame().as_bytes());
+        Ok(())
+    }
+
+    /// Compresses the payloads of all further messages: both ends have said Hello.
+    pub fn enable_snappy(&mut self) {
+        self.snappy = true;
+    }
+
+    /// Frees what only sealing needs; the next message makes it again. For connections that idle.
+    pub fn release(&mut self) {
+        self.encoder = None;
+    }
+
+    /// Appends `payload`, which is at most [`MAX_PAYLOAD`] long, to `out`.
+    fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
+        let encoder = self.encoder.get_or_insert_with(|| Box::new(snap::raw::Encoder::new()));
+        let start = out.len();
+        out.resize(start + snap::raw::max_compress_len(payload.len()), 0);
+        let length = encoder
+            .compress(payload, &mut out[start..])
+            .expect("because the output has the room that the library asks for");
+        out.truncate(start + length);
+    }
+}
+
+impl std::fmt::Debug for Egress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Egress").field("snappy", &self.snappy).finish_non_exhaustive()
+    }
+}
+
+/// The first bytes of a frame header: the frame's size, and header data (capability id and context
+/// id, both 0) that nobody reads.
+fn head(size: usize) -> [u8; 6] {
+    let size = u32::try_from(size).expect("because a frame is below 2^24 bytes").to_be_bytes();
+    [size[1], size[2], size[3], 0xc2, 0x80, 0x80]
+}
+
+/// Appends a message id as an RLP integer.
+fn encode_id(code: u64, out: &mut Vec<u8>) {
+    match code {
+        0 => out.push(0x80),
+        1..=0x7f => out.push(code.to_le_bytes()[0]),
+        _ => {
+            let bytes = code.to_be_bytes();
+            let significant = &bytes[(code.leading_zeros() / 8) as usize..];
+            out.push(0x80 + significant.len() as u8);
+            out.extend_from_slice(significant);
+        }
+    }
+}

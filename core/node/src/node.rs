@@ -6,6 +6,7 @@
 mod text;
 
 use std::{
+    cmp::Reverse,
     fmt,
     net::{IpAddr, SocketAddr},
 };
@@ -188,15 +189,19 @@ impl fmt::Debug for Node {
     }
 }
 
-/// The addresses of a record with the ports of their families, most global first.
+/// The addresses of a record with the ports of their families, most global first. Without those
+/// that no node should state: unspecified, and IPv4-mapped in the place of IPv6.
 fn of_record(record: &Record, v4_port: Option<u16>, v6_port: Option<u16>) -> Vec<SocketAddr> {
     let v4 = record.ip4().map(IpAddr::V4).zip(v4_port);
     let v6 = record.ip6().map(IpAddr::V6).zip(v6_port);
-    let mut endpoints: Vec<_> =
-        [v4, v6].into_iter().flatten().map(|endpoint| canonical(endpoint.into())).collect();
+    let mut endpoints: Vec<SocketAddr> = [v4, v6]
+        .into_iter()
+        .flatten()
+        .filter(|(ip, _)| *ip == ip.to_canonical() && !ip.is_unspecified())
+        .map(SocketAddr::from)
+        .collect();
     // Stable: of two that are equally global, IPv4 stays first.
-    endpoints.sort_by_key(|endpoint| std::cmp::Reverse(Scope::of(endpoint.ip())));
-    endpoints.dedup();
+    endpoints.sort_by_key(|endpoint| Reverse(Scope::of(endpoint.ip())));
     endpoints
 }
 

@@ -147,8 +147,7 @@ impl Node {
             }
             (Source::Key, None) => return None,
         };
-        let has_own_udp = udp != tcp && !matches!(self.source, Source::Key);
-        Some(if has_own_udp { format!("{place}?discport={udp}") } else { place })
+        Some(if udp == tcp { place } else { format!("{place}?discport={udp}") })
     }
 }
 
@@ -189,7 +188,7 @@ fn parse_place(public_key: PublicKey, place: &str) -> Result<Node, ParseNodeErro
 
 /// Splits `HOST:PORT`.
 fn parse_authority(text: &str) -> Result<(Host, &str), ParseNodeError> {
-    if text.is_empty() || text.starts_with(':') && text[1..].parse::<u16>().is_ok() {
+    if text.is_empty() || text.starts_with(':') && !text[1..].contains(':') {
         return Err(ParseNodeError::NoHost);
     }
     if let Some(rest) = text.strip_prefix('[') {
@@ -223,10 +222,15 @@ fn parse_host(text: &str) -> Result<Host, ParseNodeError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // No top-level domain is a number, so this is a mistyped IPv4 address.
-    let is_number =
-        name.rsplit('.').next().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
-    if name.len() > 253 || is_number || !name.split('.').all(is_label) {
+    // No top-level domain is a number, so this is a mistyped IPv4 address, or one in a form that some
+    // resolvers take (127.1, 0x7f000001).
+    let is_number = |label: &str| {
+        let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+        hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+            || label.bytes().all(|b| b.is_ascii_digit())
+    };
+    let is_address = name.rsplit('.').next().is_some_and(is_number);
+    if name.len() > 253 || is_address || !name.split('.').all(is_label) {
         return Err(ParseNodeError::Host);
     }
     Ok(Host::Name(text.to_ascii_lowercase().into()))

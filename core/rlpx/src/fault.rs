@@ -117,6 +117,12 @@ pub enum Waiting {
     Writing,
 }
 
+impl From<PeerMisbehaved> for Fault {
+    fn from(what: PeerMisbehaved) -> Self {
+        Self::PeerMisbehaved(what)
+    }
+}
+
 impl std::fmt::Display for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -5,15 +5,22 @@
 //! disconnect, deadlines. Not here: whom to talk to (`peering`), sockets and tasks (`peerage`).
 
 mod capability;
+mod connection;
+mod disconnect;
 mod ecies;
 mod fault;
 mod frame;
 mod handshake;
+mod hello;
 mod mac;
+mod negotiate;
 mod reason;
 
 pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Shared};
+pub use connection::{Config, Connection, Event, Input, Output, Role, SendError, Timeouts};
 pub use fault::{Fault, Local, PeerIncompatible, PeerMisbehaved, Waiting};
 pub use frame::{Egress, Ingress, MAX_FRAME, MAX_HELLO, MAX_PAYLOAD, PayloadTooLarge};
 pub use handshake::{Accepted, Initiator, Secrets, accept, packet_size};
+pub use hello::{Hello, P2P_VERSION};
+pub use negotiate::negotiate;
 pub use reason::DisconnectReason;

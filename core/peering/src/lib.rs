@@ -1,1 +1,16 @@
-//! Whom an Ethereum node is connected to: admission, slots and dial scheduling, with no I/O.
+//! Whom to be connected to: admission at two checkpoints, slots, dial scheduling, inbound throttles.
+//!
+//! One machine, [`Server`], decides; a driver carries the messages of [`envelope`]. It is the modern form
+//! of go-ethereum's `run` loop and dial scheduler.
+//!
+//! Not here: how a connection works (`rlpx`), how nodes are found (`discovery`), sockets (`peerage`).
+
+mod admission;
+mod config;
+pub mod envelope;
+mod server;
+mod tie;
+
+pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Slot, Standing, admit};
+pub use config::{Backoff, Config, Limits, Throttle};
+pub use server::Server;

@@ -1,0 +1,293 @@
+//! The messages between `peering` and everything else: drivers only carry them.
+//!
+//! This is the modern form of go-ethereum's channels into its `run` loop and dial scheduler; each
+//! variant names the one it stands for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use peerage_machine::Instant;
+use peerage_node::{Node, NodeId, PublicKey};
+use peerage_rlpx::{DisconnectReason, Fault};
+
+use crate::Slot;
+
+/// A connection, from accept or dial to its end. Chosen by the driver, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// One attempt to dial. Chosen by peering, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);
+
+/// One name resolution. Chosen by peering, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResolveId(pub u64);
+
+/// What peering is told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// The listener accepted a connection (`listenLoop`, `checkInboundConn`).
+    /// Answered by [`Output::Proceed`] or [`Output::Refuse`].
+    Accepted {
+        /// The new connection.
+        conn: ConnId,
+        /// Where it comes from.
+        remote: SocketAddr,
+    },
+    /// Makes a node static (`addstatic`), or gives a static node its new endpoint.
+    AddStatic {
+        /// The node; without an endpoint it is dialed once one is known.
+        node: Node,
+    },
+    /// Trusts a node (`addtrusted`), connected or not.
+    AddTrusted {
+        /// The node.
+        id: NodeId,
+    },
+    /// A source found a node that could be dialed (`nodesIn`).
+    Candidate {
+        /// The node.
+        node: Node,
+    },
+    /// A connection ended (`delpeer`, or the end of a failed `SetupConn`), whoever ended it: comes once for
+    /// each connection that was not refused, also after [`Output::Reject`] and [`Output::Disconnect`].
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        fault: Fault,
+    },
+    /// A dial reached nobody (`doneCh` with an error). Nothing more is heard of it.
+    DialFailed {
+        /// The attempt.
+        dial: DialId,
+        /// Why.
+        why: DialError,
+    },
+    /// A dial connected, and is now a connection whose handshake has begun.
+    DialSucceeded {
+        /// The attempt.
+        dial: DialId,
+        /// The connection that it has become.
+        conn: ConnId,
+        /// The address that answered.
+        remote: SocketAddr,
+    },
+    /// Ends the connection to a node, if there is one.
+    Disconnect {
+        /// The node.
+        id: NodeId,
+        /// The reason to give.
+        reason: DisconnectReason,
+    },
+    /// The encryption handshake ended (`checkpointPostHandshake`).
+    /// Answered by [`Output::Admit`] or [`Output::Reject`], unless an [`Output::Disconnect`] for the
+    /// connection is already on its way.
+    Identified {
+        /// The connection.
+        conn: ConnId,
+        /// Who is at its other end.
+        key: PublicKey,
+    },
+    /// Both Hellos are there (`checkpointAddPeer`). Answered by [`Output::Admit`] or
+    /// [`Output::Reject`], unless an [`Output::Disconnect`] for the connection is already on its way.
+    Ready {
+        /// The connection.
+        conn: ConnId,
+        /// How many capabilities both ends share.
+        shared: usize,
+    },
+    /// Makes a node an ordinary one again (`removestatic`) and ends the connection to it.
+    RemoveStatic {
+        /// The node.
+        id: NodeId,
+    },
+    /// Trusts a node no longer (`removetrusted`). A connection to it goes on.
+    RemoveTrusted {
+        /// The node.
+        id: NodeId,
+    },
+    /// A name was resolved, or was not: then `addresses` is empty.
+    Resolved {
+        /// The question.
+        resolve: ResolveId,
+        /// Every address of the name, both families.
+        addresses: Vec<IpAddr>,
+    },
+    /// Ends everything (`quit`). [`Output::Stopped`] follows once every connection has closed.
+    Stop,
+    /// The embedding program brought a connection of its own, such as a pipe or a proxied stream
+    /// (`SetupConn`). Exempt from throttles, net restriction and the bound on handshakes, not from the
+    /// checkpoints. Its handshake begins at once; [`Output::Refuse`] follows only where the server stops.
+    Stream {
+        /// The connection.
+        conn: ConnId,
+        /// The node that it leads to, where our end is the initiator.
+        dialed: Option<NodeId>,
+    },
+}
+
+/// What peering wants done, or known.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Accept connections from now on, or let them wait in the backlog (the accept tokens).
+    Accepting(bool),
+    /// The connection passes the checkpoint that it stands at.
+    Admit {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Nobody waits for this dial any longer. It is still answered: by [`Input::DialFailed`] with
+    /// [`DialError::Cancelled`], or by [`Input::DialSucceeded`] where the cancellation came too late.
+    CancelDial {
+        /// The attempt.
+        dial: DialId,
+    },
+    /// Dial a node (`startDial`): race `addresses`, the preferred first.
+    Dial {
+        /// The attempt; answered by [`Input::DialSucceeded`] or [`Input::DialFailed`].
+        dial: DialId,
+        /// Who should be there.
+        key: PublicKey,
+        /// Where; never empty, and net restriction holds for each.
+        addresses: Vec<SocketAddr>,
+    },
+    /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were cancelled, nor
+    /// where the node became a peer by another connection.
+    DialFailed {
+        /// The node.
+        id: NodeId,
+        /// Why.
+        why: DialFailure,
+        /// When it is tried again at the soonest; `None` for nodes that are not static.
+        retry_at: Option<Instant>,
+    },
+    /// End a connection with a reason.
+    Disconnect {
+        /// The connection.
+        conn: ConnId,
+        /// The reason.
+        reason: DisconnectReason,
+    },
+    /// A peer was added: start its protocols. Comes right after the second [`Output::Admit`].
+    PeerAdded {
+        /// The connection.
+        conn: ConnId,
+        /// The node.
+        id: NodeId,
+        /// The slot it holds.
+        slot: Slot,
+    },
+    /// A peer was dropped: its protocols have to end.
+    PeerDropped {
+        /// The connection.
+        conn: ConnId,
+        /// The node.
+        id: NodeId,
+        /// Why.
+        fault: Fault,
+    },
+    /// An accepted connection may begin its handshake.
+    Proceed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Close an accepted connection, or a stream, without a byte. Nothing more is heard of it.
+    Refuse {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        why: Refusal,
+    },
+    /// The connection fails the checkpoint that it stands at.
+    Reject {
+        /// The connection.
+        conn: ConnId,
+        /// The reason to give.
+        reason: DisconnectReason,
+    },
+    /// Resolve a name. Answered by [`Input::Resolved`].
+    Resolve {
+        /// The question.
+        resolve: ResolveId,
+        /// The name, as the user wrote it.
+        host: String,
+    },
+    /// The slot of a connected peer changed, as its node became static or trusted, or no longer is.
+    SlotChanged {
+        /// The connection.
+        conn: ConnId,
+        /// The node.
+        id: NodeId,
+        /// The slot it holds now.
+        slot: Slot,
+    },
+    /// Every connection has closed and every dial has ended after [`Input::Stop`].
+    Stopped,
+    /// Up to `count` candidates would be dialed at once. Zero: keep them, and pause the search.
+    /// Each message replaces the one before, and one follows every [`Input::Candidate`], also one that is
+    /// not dialed. A source that sends one candidate and waits loses none; those beyond `count` are dropped.
+    WantCandidates {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// Why a dial reached nobody, as the driver sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// It was cancelled.
+    #[error("the dial was cancelled")]
+    Cancelled,
+    /// The far end refused, or nothing listens there.
+    #[error("connection refused")]
+    Refused,
+    /// No answer within the deadline.
+    #[error("no answer in time")]
+    TimedOut,
+    /// No route, or another failure of the network.
+    #[error("the network cannot reach it")]
+    Unreachable,
+}
+
+/// Why a node that should have been dialed is not a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialFailure {
+    /// Nobody was reached.
+    #[error("dial failed: {0}")]
+    Dial(DialError),
+    /// Somebody was reached, and the connection ended before the second checkpoint had been passed.
+    #[error("handshake failed: {0}")]
+    Handshake(Fault),
+    /// Its name resolves to nothing.
+    #[error("its host name could not be resolved")]
+    NoAddress,
+    /// Every address of it is outside the net restriction.
+    #[error("its address is outside the net restriction")]
+    NetRestricted,
+}
+
+/// Why an accepted connection was closed without a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Too many handshakes are under way from its subnet.
+    #[error("too many handshakes from its subnet are under way")]
+    HandshakesFromSubnet,
+    /// Its address is outside the net restriction.
+    #[error("its address is outside the net restriction")]
+    NetRestricted,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// Its address came too often.
+    #[error("its address came again too soon")]
+    Throttled,
+    /// Too many handshakes are under way in all.
+    #[error("too many handshakes are under way")]
+    TooManyHandshakes,
+}

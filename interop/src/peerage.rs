@@ -1,0 +1,120 @@
+//! Our own `peerage` command, built once and run in a namespace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::netns::Netns;
+use crate::process::{Process, text};
+
+/// Names a binary to test instead of the one that is built here.
+const OVERRIDE: &str = "PEERAGE_BIN";
+
+/// A running `peerage run --json`, with a fresh key, on loopback.
+pub struct Peerage {
+    process: Process,
+    enode: String,
+    /// Holds its key and whatever else it keeps.
+    _data: TempDir,
+}
+
+/// What a [`Peerage`] that has stopped left behind.
+#[derive(Debug)]
+pub struct Exit {
+    /// Whether its exit code was 0.
+    pub success: bool,
+    /// The events that the test had not taken, in order, without `stopped`.
+    pub events: Vec<Value>,
+}
+
+impl Peerage {
+    /// Starts `peerage run` with `arguments`, and waits until it has started.
+    ///
+    /// # Panics
+    /// If it cannot be built or started.
+    pub fn run(net: &Netns, arguments: &[&str]) -> Self {
+        let data = TempDir::new().expect("because there is a place for temporary files");
+        let mut command = net.command(binary());
+        command.args(["run", "--json", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
+        command.args(arguments);
+        let mut process = Process::spawn(net, "peerage", &mut command);
+        let started = process.event("started");
+        let enode = text(&started["enode"]).to_owned();
+        Self { process, enode, _data: data }
+    }
+
+    /// Where it listens.
+    pub fn enode(&self) -> String {
+        self.enode.clone()
+    }
+
+    /// [`Process::event`].
+    pub fn event(&mut self, name: &str) -> Value {
+        self.process.event(name)
+    }
+
+    /// [`Process::expect`].
+    pub fn expect(&mut self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        self.process.expect(what, matches)
+    }
+
+    /// Stops it as an operator does, and waits until it has ended.
+    ///
+    /// # Panics
+    /// If it does not stop.
+    pub fn stop(mut self) -> Exit {
+        self.process.signal("TERM");
+        self.process.event("stopped");
+        let (status, events) = self.process.finish();
+        Exit { success: status.success(), events }
+    }
+
+    /// What `peerage` prints, as one JSON object, for a command that ends by itself; and whether its exit code is 0.
+    ///
+    /// # Panics
+    /// If it cannot be run, or does not print just one object.
+    pub fn once(net: &Netns, arguments: &[&str]) -> (Value, bool) {
+        let output = net.command(binary()).args(arguments).output().expect("because it was built");
+        let json = serde_json::from_slice(&output.stdout);
+        let json = json.unwrap_or_else(|error| {
+            panic!("`peerage {arguments:?}` printed no JSON ({error}): {output:?}")
+        });
+        (json, output.status.success())
+    }
+}
+
+/// The binary, built when the first test asks: a test crate cannot depend on another crate's binary. It goes where
+/// the running test went, with the same profile, so that most of it is there already.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| std::env::var_os(OVERRIDE).map_or_else(build, PathBuf::from))
+}
+
+fn build() -> PathBuf {
+    // .../target/debug/deps/ethereumjs-0123456789abcdef
+    let test = std::env::current_exe().expect("because the system knows what it runs");
+    let profile =
+        test.ancestors().nth(2).expect("because cargo put it into a directory of the profile");
+    let target = profile.parent().expect("because the profile lies in the target directory");
+    let profile = match profile.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(["build", "--package", "peerage-cli", "--bin", "peerage", "--profile", profile]);
+    command.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(target);
+    let output = command.output().expect("because cargo runs this test");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "peerage cannot be built:\n{errors}");
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let executable = messages
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.expect("because cargo names what it has built")
+}

@@ -1,0 +1,59 @@
+//! Timing two pieces of code against each other, for the tables at the end of the benchmarks.
+//!
+//! Criterion times one function after the other, so on a machine that does other things its figures
+//! cannot be divided by each other. Here rounds of both alternate, and the fastest round of each
+//! counts: what disturbs a measurement only ever makes it slower.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a benchmark reads the clock"
+)]
+
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+
+/// Settings under which a whole benchmark ends within a minute.
+pub(crate) fn criterion() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(200))
+        .sample_size(10)
+        .without_plots()
+        .configure_from_args()
+}
+
+/// Whether the tables are wanted: not when benchmarks are only listed, filtered or tried out.
+pub(crate) fn wants_tables() -> bool {
+    std::env::args().skip(1).all(|argument| argument == "--bench")
+}
+
+/// How long `run` takes to make `iterations` rounds of what is measured.
+pub(crate) fn time(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
+/// The shortest times per iteration, in nanoseconds, of two functions that run a number of iterations
+/// and say how long those took.
+pub(crate) fn race(
+    mut ours: impl FnMut(u32) -> Duration,
+    mut limit: impl FnMut(u32) -> Duration,
+) -> (f64, f64) {
+    const ROUND: Duration = Duration::from_micros(400);
+    const TOTAL: Duration = Duration::from_millis(400);
+
+    limit(1);
+    let once = limit(1).max(Duration::from_nanos(50));
+    let iterations = u32::try_from(ROUND.as_nanos() / once.as_nanos()).unwrap_or(1).clamp(1, 256);
+    let (mut best_ours, mut best_limit) = (Duration::MAX, Duration::MAX);
+    let start = Instant::now();
+    while start.elapsed() < TOTAL {
+        best_ours = best_ours.min(ours(iterations));
+        best_limit = best_limit.min(limit(iterations));
+    }
+    let per_iteration = |best: Duration| best.as_secs_f64() * 1e9 / f64::from(iterations);
+    (per_iteration(best_ours), per_iteration(best_limit))
+}

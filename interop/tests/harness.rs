@@ -20,6 +20,8 @@ fn trinity_and_ethereumjs_exchange_a_message_and_a_reason() {
     dialer.round_trip("demo", 0x03, 1 << 20, Fill::Noise);
     dialer.disconnect(TOO_MANY_PEERS);
     assert_eq!(listener.told_to_leave(), TOO_MANY_PEERS);
+    listener.closed_cleanly();
+    dialer.closed_cleanly();
 }
 
 #[test]
@@ -34,4 +36,6 @@ fn ethrex_takes_its_own_status_back_for_that_of_a_peer() {
     assert_eq!(listener.event("connect")["client"], Implementation::Ethereumjs.client());
     listener.disconnect(USELESS_PEER);
     assert_eq!(dialer.told_to_leave(), USELESS_PEER);
+    dialer.closed_cleanly();
+    listener.closed_cleanly();
 }

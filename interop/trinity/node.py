@@ -131,6 +131,7 @@ class Session:
             emit('closed', reset=isinstance(lost.__cause__, ConnectionResetError))
         finally:
             self.node.sessions.discard(self)
+            await self.transport.close()
 
     def handle(self, message):
         code = message.command_id

@@ -1,0 +1,278 @@
+//! The description of a server, and its start.
+//!
+//! Everything that can be wrong is found here, before anything runs.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use peerage_machine::Random;
+use peerage_node::{LocalRecord, NetList, Node, NodeId, SecretKey};
+use peerage_peering::Limits;
+use peerage_rlpx::{Capability, CapabilityName, LocalCapability, Timeouts};
+
+use crate::{
+    data_dir::DataDir,
+    dialer::{Dialer, TcpDialer},
+    error::StartError,
+    listener,
+    protocol::{MAX_PROTOCOL_LENGTH, Protocol},
+    run::{self, Plan},
+    server::Server,
+};
+
+/// The largest Hello that peers accept, in bytes (`peerage-rlpx` refuses more itself).
+const MAX_HELLO: usize = 2048;
+
+/// A server that is being described. Ends with [`start`](Self::start).
+#[must_use = "a server runs once it is started"]
+pub struct Builder {
+    key: SecretKey,
+    protocols: Vec<Protocol>,
+    listen: Option<SocketAddr>,
+    static_nodes: Vec<Node>,
+    trusted: Vec<NodeId>,
+    limits: Limits,
+    dialing: bool,
+    net_restrict: Option<NetList>,
+    client_name: String,
+    data_dir: Option<PathBuf>,
+    dialer: Arc<dyn Dialer>,
+    timeouts: Timeouts,
+    dial_timeout: Duration,
+    stop_timeout: Duration,
+}
+
+impl Builder {
+    pub(crate) fn new(key: SecretKey) -> Self {
+        Self {
+            key,
+            protocols: Vec::new(),
+            listen: None,
+            static_nodes: Vec::new(),
+            trusted: Vec::new(),
+            limits: Limits::default(),
+            dialing: true,
+            net_restrict: None,
+            client_name: default_client_name(),
+            data_dir: None,
+            dialer: Arc::new(TcpDialer),
+            timeouts: Timeouts::default(),
+            // A SYN that is lost is sent again after 1, 3 and 7 s; go-ethereum waits as long.
+            dial_timeout: Duration::from_secs(15),
+            stop_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Speaks a protocol. Without any, every peer is welcome that shares none either.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocols.push(protocol);
+        self
+    }
+
+    /// Listens on this address; port 0 lets the system choose one. Without, nothing listens.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// Connects to this node for ever, in a place of its own.
+    pub fn static_node(mut self, node: Node) -> Self {
+        self.static_nodes.push(node);
+        self
+    }
+
+    /// Lets this node connect always, in a place of its own.
+    pub fn trusted_node(mut self, id: NodeId) -> Self {
+        self.trusted.push(id);
+        self
+    }
+
+    /// How many peers, dials and handshakes there may be.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether to dial at all; `true` by default.
+    pub fn dialing(mut self, dialing: bool) -> Self {
+        self.dialing = dialing;
+        self
+    }
+
+    /// Has nothing to do with addresses outside these networks, in either direction.
+    pub fn net_restrict(mut self, networks: NetList) -> Self {
+        self.net_restrict = Some(networks);
+        self
+    }
+
+    /// The name that Hello gives; by default `peerage/v<version>/<os>-<arch>/rust`.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = name.into();
+        self
+    }
+
+    /// Keeps here what has to outlive a restart: the sequence number of our record. Made if missing;
+    /// one server at a time. Without, the number is taken from the clock.
+    pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.data_dir = Some(path.as_ref().into());
+        self
+    }
+
+    /// Reaches nodes in this way; by TCP by default.
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.dialer = Arc::new(dialer);
+        self
+    }
+
+    /// How long a connection may take over what.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How long a dial may take until somebody answers; 15 s by default.
+    pub fn dial_timeout(mut self, timeout: Duration) -> Self {
+        self.dial_timeout = timeout;
+        self
+    }
+
+    /// How long [`Server::stop`] waits for peers and protocols before it ends them; 5 s by default.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout = timeout;
+        self
+    }
+
+    /// Starts the server, within a tokio runtime. When it fails, nothing is left running.
+    pub async fn start(self) -> Result<Server, StartError> {
+        let (protocols, capabilities) = check_protocols(self.protocols)?;
+        check_hello(&self.client_name, &capabilities)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(StartError::Randomness)?;
+
+        let data_dir = self.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let sequence = match &data_dir {
+            Some(dir) => dir.sequence()?,
+            None => None,
+        };
+        let mut record = LocalRecord::new(self.key.clone(), sequence.unwrap_or_else(unix_millis));
+        for (key, rlp) in protocols.iter().flat_map(|protocol| &protocol.attributes) {
+            record.add_attribute(key, rlp.clone())?;
+        }
+        let listener = self.listen.map(listener::bind).transpose()?;
+        let listen = match (&listener, self.listen) {
+            (Some(listener), Some(address)) => Some(
+                listener.local_addr().map_err(|source| StartError::Listen { address, source })?,
+            ),
+            _ => None,
+        };
+        if let Some(address) = listen {
+            state_endpoint(&mut record, address)?;
+        }
+        let node = Node::from_record(record.record().clone());
+        if let Some(dir) = &data_dir {
+            dir.set_sequence(record.seq())?;
+        }
+
+        Ok(run::start(Plan {
+            key: self.key,
+            node,
+            client_name: self.client_name,
+            protocols: protocols.into(),
+            listener,
+            listen,
+            peering: peerage_peering::Config {
+                own: record.id(),
+                limits: self.limits,
+                net_restrict: self.net_restrict,
+                static_nodes: self.static_nodes,
+                trusted: self.trusted,
+                dialing: self.dialing,
+                // A server without protocols is there for handshakes: nobody is useless to it.
+                require_shared_capability: !capabilities.is_empty(),
+            },
+            capabilities,
+            dialer: self.dialer,
+            timeouts: self.timeouts,
+            dial_timeout: self.dial_timeout,
+            stop_timeout: self.stop_timeout,
+            random: Random::from_seed(seed),
+            data_dir,
+        }))
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("protocols", &self.protocols)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+fn default_client_name() -> String {
+    use std::env::consts::{ARCH, OS};
+    format!("peerage/v{}/{OS}-{ARCH}/rust", env!("CARGO_PKG_VERSION"))
+}
+
+/// Sorts the protocols as Hello has them, and gives the capability of each.
+fn check_protocols(
+    mut protocols: Vec<Protocol>,
+) -> Result<(Vec<Protocol>, Vec<LocalCapability>), StartError> {
+    protocols.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
+    let mut capabilities: Vec<LocalCapability> = Vec::with_capacity(protocols.len());
+    for protocol in &protocols {
+        let name = CapabilityName::new(&protocol.name)
+            .map_err(|_| StartError::ProtocolName { name: protocol.name.clone() })?;
+        let capability = Capability { name, version: protocol.version };
+        if protocol.length == 0 || protocol.length > MAX_PROTOCOL_LENGTH {
+            return Err(StartError::ProtocolLength(capability));
+        }
+        if capabilities.last().is_some_and(|last| last.capability == capability) {
+            return Err(StartError::DuplicateProtocol(capability));
+        }
+        capabilities.push(LocalCapability { capability, length: protocol.length });
+    }
+    Ok((protocols, capabilities))
+}
+
+/// Sees to it that our Hello will be accepted.
+fn check_hello(client: &str, capabilities: &[LocalCapability]) -> Result<(), StartError> {
+    // Each item at its longest: version 1, list headers 9, client 3, port 3, key 66, capability
+    // 1 + 9 + 9. Not exact, as nobody comes near it by accident.
+    let size = 82 + client.len() + 19 * capabilities.len();
+    if size > MAX_HELLO {
+        return Err(StartError::HelloTooLarge { size, limit: MAX_HELLO });
+    }
+    Ok(())
+}
+
+/// Puts where we listen into the record. As the world outside is not known yet, a wildcard stands for
+/// this machine only.
+fn state_endpoint(record: &mut LocalRecord, listen: SocketAddr) -> Result<(), StartError> {
+    match listen.ip() {
+        IpAddr::V6(ip) if !ip.is_unspecified() => {
+            record.set_ip6(Some(ip))?;
+            record.set_tcp6(Some(listen.port()))?;
+        }
+        ip => {
+            let ip = match ip {
+                IpAddr::V4(ip) if !ip.is_unspecified() => ip,
+                _ => Ipv4Addr::LOCALHOST,
+            };
+            record.set_ip4(Some(ip))?;
+            record.set_tcp4(Some(listen.port()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What go-ethereum begins with where nothing is stored: it grows over restarts too.
+fn unix_millis() -> u64 {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,155 @@
+//! Reaching out: how a dial becomes a stream of bytes.
+//!
+//! Not here: whom to dial and when (`peerage-peering`), and how long a dial may take (`run`).
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use peerage_node::PublicKey;
+use peerage_peering::envelope::DialError;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+use crate::protocol::BoxFuture;
+
+/// How much sooner an address is tried than the next one, unless it fails sooner
+/// ([RFC 8305, section 8](https://www.rfc-editor.org/rfc/rfc8305#section-8)).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// A stream of bytes that a connection can live on: TCP, a pipe, a proxy's tunnel.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// Any [`Transport`].
+pub type BoxedStream = Box<dyn Transport>;
+
+/// Whom to dial, and where.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DialRequest {
+    /// Who should be there. The handshake will prove it; a dialer needs it only to choose a way.
+    pub key: PublicKey,
+    /// Where, the preferred first. Never empty.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// A dial that reached somebody.
+pub struct Dialed {
+    /// The stream.
+    pub stream: BoxedStream,
+    /// The address that answered.
+    pub remote: SocketAddr,
+    /// Our end of it, where it has one.
+    pub local: Option<SocketAddr>,
+}
+
+impl std::fmt::Debug for Dialed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialed").field("remote", &self.remote).finish_non_exhaustive()
+    }
+}
+
+/// A way to reach nodes: TCP by default; a proxy, Tor or a test's pipes where the embedding program
+/// says so.
+pub trait Dialer: Send + Sync + 'static {
+    /// Reaches the node at one of its addresses. The server drops the future when it takes too long
+    /// (see [`Builder::dial_timeout`](crate::Builder::dial_timeout)).
+    fn dial(&self, request: DialRequest) -> BoxFuture<'_, Result<Dialed, DialError>>;
+}
+
+/// Dials TCP, both address families raced: each address is tried a quarter of a second after the one
+/// before it, or at once when that one fails; the first that answers wins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpDialer;
+
+impl Dialer for TcpDialer {
+    fn dial(&self, request: DialRequest) -> BoxFuture<'_, Result<Dialed, DialError>> {
+        Box::pin(race(request.addresses))
+    }
+}
+
+async fn race(addresses: Vec<SocketAddr>) -> Result<Dialed, DialError> {
+    let mut waiting = addresses.into_iter();
+    let mut tries = FuturesUnordered::new();
+    let mut last = DialError::Unreachable;
+    loop {
+        let more = match waiting.next() {
+            Some(address) => {
+                tries.push(connect(address));
+                waiting.len() > 0
+            }
+            None => false,
+        };
+        let stagger = tokio::time::sleep(STAGGER);
+        tokio::pin!(stagger);
+        loop {
+            tokio::select! {
+                tried = tries.next() => match tried {
+                    Some(Ok(dialed)) => return Ok(dialed),
+                    Some(Err(error)) => {
+                        last = error;
+                        if more {
+                            break;
+                        }
+                    }
+                    None => return Err(last),
+                },
+                () = &mut stagger, if more => break,
+            }
+        }
+    }
+}
+
+async fn connect(remote: SocketAddr) -> Result<Dialed, DialError> {
+    let stream = TcpStream::connect(remote).await.map_err(|error| judge(&error))?;
+    prepare(&stream);
+    let local = stream.local_addr().ok();
+    Ok(Dialed { stream: Box::new(stream), remote, local })
+}
+
+/// Sets what every TCP connection of ours has set, dialed or accepted.
+pub(crate) fn prepare(stream: &TcpStream) {
+    // Frames are batched before they are written, so waiting for more would only add latency. A
+    // socket that refuses works all the same.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+}
+
+fn judge(error: &io::Error) -> DialError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => DialError::Refused,
+        io::ErrorKind::TimedOut => DialError::TimedOut,
+        _ => DialError::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn free_port() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_hold_up_the_next_one() {
+        let closed = free_port().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let dialed = race(vec![closed, open]).await.unwrap();
+        assert_eq!((dialed.remote, dialed.local.is_some()), (open, true));
+    }
+
+    #[tokio::test]
+    async fn when_nobody_listens_the_dial_was_refused() {
+        let addresses = vec![free_port().await, free_port().await];
+        assert_eq!(race(addresses).await.unwrap_err(), DialError::Refused);
+    }
+}

@@ -1,0 +1,322 @@
+//! The peering task: carries messages between `peerage-peering` and everything that touches the world.
+//!
+//! It decides nothing. What it is told goes into the machine, what the machine wants is done here, by
+//! one method per output. No message of a protocol ever passes through it.
+
+mod carry;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use peerage_machine::{Machine as _, Random};
+use peerage_node::{Node, NodeId, PublicKey, SecretKey};
+use peerage_peering::{
+    Server as Peering,
+    envelope::{ConnId, DialError, DialId, Input, ResolveId},
+};
+use peerage_rlpx::{Fault, Hello, LocalCapability, Shared, Timeouts};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, broadcast, mpsc, oneshot, watch},
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    channel::Channel,
+    clock::Clock,
+    data_dir::DataDir,
+    dialer::{BoxedStream, Dialed, Dialer},
+    error::ConnectError,
+    events::{self, Event},
+    link::Link,
+    listener::{self, Incoming},
+    protocol::Protocol,
+    roster::Roster,
+    server::{Direction, Handle, Server},
+};
+
+/// How many names are resolved at once: each takes a thread of the blocking pool.
+const MAX_RESOLVING: usize = 8;
+
+/// What the peering task is told.
+pub(crate) enum Told {
+    /// A connection ended.
+    Closed { conn: ConnId, fault: Fault },
+    /// The user commands.
+    Command(Input),
+    /// A dial reached somebody, or nobody.
+    Dialed { dial: DialId, result: Result<Dialed, DialError> },
+    /// A connection knows who is at its other end.
+    Identified { conn: ConnId, key: PublicKey },
+    /// A connection has exchanged Hellos.
+    Ready { conn: ConnId, hello: Box<Hello>, shared: Box<[Shared]> },
+    /// A name was resolved.
+    Resolved { resolve: ResolveId, addresses: Vec<std::net::IpAddr> },
+    /// End everything.
+    Stop,
+    /// The user brings a stream.
+    Stream {
+        stream: BoxedStream,
+        direction: Direction,
+        done: oneshot::Sender<Result<NodeId, ConnectError>>,
+    },
+}
+
+/// A server that was described without a mistake.
+pub(crate) struct Plan {
+    pub(crate) key: SecretKey,
+    pub(crate) node: Node,
+    pub(crate) client_name: String,
+    /// In the order of `capabilities`.
+    pub(crate) protocols: Arc<[Protocol]>,
+    pub(crate) capabilities: Vec<LocalCapability>,
+    pub(crate) listener: Option<TcpListener>,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) peering: peerage_peering::Config,
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) dial_timeout: Duration,
+    pub(crate) stop_timeout: Duration,
+    pub(crate) random: Random,
+    pub(crate) data_dir: Option<DataDir>,
+}
+
+/// Starts every task of a server.
+pub(crate) fn start(mut plan: Plan) -> Server {
+    // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a name
+    // one each, and the rest is the user's own.
+    let (tell, told) = mpsc::unbounded_channel();
+    let (accepted_sender, accepted) = mpsc::channel(listener::UNJUDGED);
+    let (accepting, may_accept) = watch::channel(false);
+    let (events, _) = broadcast::channel(events::BACKLOG);
+    let (stopped_sender, stopped) = watch::channel(false);
+    let (wanted_sender, wanted) = watch::channel(0);
+    let roster = Arc::new(Roster::default());
+    let handle = Handle {
+        node: plan.node,
+        name: plan.client_name.clone(),
+        listen: plan.listen,
+        protocols: plan.protocols.clone(),
+        roster: roster.clone(),
+        events: events.downgrade(),
+        tell: tell.clone(),
+        stopped,
+        wanted,
+    };
+
+    let mut tasks = JoinSet::new();
+    let listening = plan
+        .listener
+        .map(|listener| tasks.spawn(listener::accept(listener, may_accept, accepted_sender)));
+    let config = Arc::new(peerage_rlpx::Config {
+        key: plan.key,
+        client: plan.client_name,
+        capabilities: plan.capabilities,
+        listen_port: plan.listen.map_or(0, |address| address.port()),
+        timeouts: plan.timeouts,
+    });
+    let run = Run {
+        clock: Clock::start(),
+        peering: Peering::new(plan.peering, plan.random.fork()),
+        random: plan.random,
+        config,
+        protocols: plan.protocols,
+        dialer: plan.dialer,
+        dial_timeout: plan.dial_timeout,
+        stop_timeout: plan.stop_timeout,
+        resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
+        listening,
+        tell,
+        accepting,
+        wanted: wanted_sender,
+        events,
+        roster,
+        conns: BTreeMap::new(),
+        dials: BTreeMap::new(),
+        next_conn: 0,
+        tasks,
+        progress: Progress::Running,
+    };
+    tokio::spawn(run.run(told, accepted, stopped_sender, plan.data_dir));
+    Server(Arc::new(handle))
+}
+
+/// The state of the peering task.
+struct Run {
+    clock: Clock,
+    peering: Peering,
+    random: Random,
+    config: Arc<peerage_rlpx::Config>,
+    protocols: Arc<[Protocol]>,
+    dialer: Arc<dyn Dialer>,
+    dial_timeout: Duration,
+    stop_timeout: Duration,
+    resolving: Arc<Semaphore>,
+    listening: Option<AbortHandle>,
+    tell: mpsc::UnboundedSender<Told>,
+    accepting: watch::Sender<bool>,
+    wanted: watch::Sender<usize>,
+    events: broadcast::Sender<Event>,
+    roster: Arc<Roster>,
+    /// Bounded as peering bounds connections.
+    conns: BTreeMap<ConnId, Conn>,
+    /// Bounded as peering bounds dials.
+    dials: BTreeMap<DialId, Dialing>,
+    next_conn: u64,
+    /// Every task of the server but this one.
+    tasks: JoinSet<()>,
+    progress: Progress,
+}
+
+/// A connection, as far as it concerns the peering task.
+struct Conn {
+    inbound: bool,
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    link: Arc<Link>,
+    stage: Stage,
+    /// Who brought the stream, and waits for a peer.
+    done: Option<oneshot::Sender<Result<NodeId, ConnectError>>>,
+}
+
+/// A dial that is under way.
+struct Dialing {
+    key: PublicKey,
+    task: AbortHandle,
+}
+
+/// How far a connection has come.
+///
+/// ```text
+/// Accepted -> Shaking -> Identified -> Ready -> Admitted -> Peer
+/// (inbound)              checkpoint 1  checkpoint 2
+/// ```
+enum Stage {
+    /// Waits for peering to let its handshake begin.
+    Accepted(BoxedStream),
+    /// In the encryption handshake.
+    Shaking,
+    /// At the first checkpoint, or past it.
+    Identified(PublicKey),
+    /// At the second checkpoint.
+    Ready { key: PublicKey, hello: Box<Hello>, shared: Box<[Shared]> },
+    /// Past the second checkpoint; its protocols are about to start.
+    Admitted { key: PublicKey, hello: Box<Hello>, channels: Vec<(usize, Channel)> },
+    /// A peer, or what was one.
+    Peer(crate::Peer),
+}
+
+/// How far the server has come.
+enum Progress {
+    Running,
+    /// Everybody was told to go, and has until then.
+    Stopping(Instant),
+    /// Everybody has gone.
+    Stopped(Instant),
+}
+
+impl Run {
+    async fn run(
+        mut self,
+        mut told: mpsc::UnboundedReceiver<Told>,
+        mut accepted: mpsc::Receiver<Incoming>,
+        stopped: watch::Sender<bool>,
+        data_dir: Option<DataDir>,
+    ) {
+        loop {
+            self.carry_outputs();
+            let deadline = match self.progress {
+                Progress::Running => None,
+                Progress::Stopping(deadline) => Some(deadline),
+                Progress::Stopped(_) => break,
+            };
+            let wake = self.peering.poll_timeout().map(|at| self.clock.tokio(at));
+            tokio::select! {
+                Some(told) = told.recv() => self.on_told(told),
+                Some(incoming) = accepted.recv() => self.on_accepted(incoming),
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        tracing::error!(%error, "a task of the server panicked");
+                    }
+                }
+                () = until(wake) => self.peering.handle_timeout(self.clock.now()),
+                () = until(deadline) => break,
+            }
+        }
+        self.finish(&mut told).await;
+        // Released before anybody is told, so that a restart finds everything free.
+        drop((self, told, accepted, data_dir));
+        stopped.send_replace(true);
+    }
+
+    /// Lets protocols end by themselves until the deadline, then ends what is left.
+    async fn finish(&mut self, told: &mut mpsc::UnboundedReceiver<Told>) {
+        told.close();
+        self.conns.clear();
+        self.roster.clear();
+        if let Progress::Stopping(deadline) | Progress::Stopped(deadline) = self.progress {
+            let all = async { while self.tasks.join_next().await.is_some() {} };
+            if tokio::time::timeout_at(deadline, all).await.is_err() {
+                tracing::warn!(tasks = self.tasks.len(), "stopping tasks that do not end");
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    fn on_told(&mut self, told: Told) {
+        match told {
+            Told::Closed { conn, fault } => {
+                if let Some(done) = self.conns.get_mut(&conn).and_then(|conn| conn.done.take()) {
+                    let _ = done.send(Err(ConnectError::Failed(fault)));
+                }
+                self.input(Input::Closed { conn, fault });
+                self.carry_outputs();
+                self.conns.remove(&conn);
+            }
+            Told::Command(input) => self.input(input),
+            Told::Dialed { dial, result } => self.on_dialed(dial, result),
+            Told::Identified { conn, key } => {
+                if let Some(entry) = self.conns.get_mut(&conn) {
+                    entry.stage = Stage::Identified(key);
+                    self.input(Input::Identified { conn, key });
+                }
+            }
+            Told::Ready { conn, hello, shared } => {
+                let count = shared.len();
+                if let Some(entry) = self.conns.get_mut(&conn)
+                    && let Stage::Identified(key) = entry.stage
+                {
+                    entry.stage = Stage::Ready { key, hello, shared };
+                    self.input(Input::Ready { conn, shared: count });
+                }
+            }
+            Told::Resolved { resolve, addresses } => {
+                self.input(Input::Resolved { resolve, addresses });
+            }
+            Told::Stop => self.on_stop(),
+            Told::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
+        }
+    }
+
+    fn on_stop(&mut self) {
+        if !matches!(self.progress, Progress::Running) {
+            return;
+        }
+        self.progress = Progress::Stopping(Instant::now() + self.stop_timeout);
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+        }
+        self.input(Input::Stop);
+    }
+
+    fn input(&mut self, input: Input) {
+        self.peering.handle_input(self.clock.now(), input);
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,304 @@
+//! What the peering machine wants done, done: one arm per output, and the tasks that they start.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use peerage_machine::Machine as _;
+use peerage_node::{NodeId, PublicKey};
+use peerage_peering::{
+    Slot,
+    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+};
+use peerage_rlpx::{Fault, Role};
+use tokio::{
+    net::lookup_host,
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+
+use super::{Conn, Dialing, Progress, Run, Stage, Told};
+use crate::{
+    channel::Channel,
+    connection::{Connecting, Task},
+    dialer::{BoxedStream, DialRequest, Dialed},
+    error::ConnectError,
+    events::Event,
+    info::PeerInfo,
+    link::{Admission, Link},
+    listener::Incoming,
+    peer::{About, Peer},
+    server::Direction,
+};
+
+/// How long a name may take to be resolved: as long as a resolver takes to ask its first server twice.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Run {
+    /// Drains the machine, as its contract demands after every call.
+    pub(super) fn carry_outputs(&mut self) {
+        while let Some(output) = self.peering.poll_output() {
+            self.carry(output);
+        }
+    }
+
+    fn carry(&mut self, output: Output) {
+        match output {
+            Output::Accepting(accepting) => {
+                self.accepting.send_replace(accepting);
+            }
+            Output::Admit { conn } => self.admit(conn),
+            Output::CancelDial { dial } => {
+                if let Some(Dialing { task, .. }) = self.dials.remove(&dial) {
+                    task.abort();
+                    self.input(Input::DialFailed { dial, why: DialError::Cancelled });
+                }
+            }
+            Output::Dial { dial, key, addresses } => self.dial(dial, key, addresses),
+            Output::DialFailed { id, why, retry_at } => {
+                let now = self.clock.now().mono;
+                let retry_in = retry_at.map(|at| at.saturating_since(now));
+                tracing::debug!(%id, %why, ?retry_in, "dial failed");
+                self.publish(Event::DialFailed { id, why, retry_in });
+            }
+            Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
+                if let Some(entry) = self.conns.get(&conn) {
+                    entry.link.disconnect(reason);
+                }
+            }
+            Output::PeerAdded { conn, id, slot } => self.add_peer(conn, id, slot),
+            Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),
+            Output::Proceed { conn } => self.proceed(conn),
+            Output::Refuse { conn, why } => {
+                if let Some(entry) = self.conns.remove(&conn)
+                    && let Some(remote) = entry.remote
+                {
+                    tracing::debug!(%remote, %why, "connection refused");
+                    self.publish(Event::Refused { remote, why });
+                }
+            }
+            Output::Resolve { resolve, host } => self.resolve(resolve, host),
+            Output::SlotChanged { conn, slot, .. } => {
+                if let Some(Conn { stage: Stage::Peer(peer), .. }) = self.conns.get(&conn) {
+                    peer.set_slot(slot);
+                }
+            }
+            Output::Stopped => {
+                if let Progress::Stopping(deadline) = self.progress {
+                    self.progress = Progress::Stopped(deadline);
+                }
+            }
+            Output::WantCandidates { count } => {
+                self.wanted.send_replace(count);
+            }
+            // Whatever else a later peering wants is not wanted from this driver.
+            _ => tracing::error!("an output of peering that this server does not know"),
+        }
+    }
+
+    pub(super) fn on_accepted(&mut self, Incoming { stream, remote }: Incoming) {
+        let local = stream.local_addr().ok();
+        let stage = Stage::Accepted(Box::new(stream));
+        let conn = self.add_conn(Conn {
+            inbound: true,
+            remote: Some(remote),
+            local,
+            link: Arc::new(Link::new()),
+            stage,
+            done: None,
+        });
+        self.input(Input::Accepted { conn, remote });
+    }
+
+    pub(super) fn on_dialed(&mut self, dial: DialId, result: Result<Dialed, DialError>) {
+        // A dial that is not known was cancelled while its answer was on the way.
+        let Some(Dialing { key, .. }) = self.dials.remove(&dial) else { return };
+        match result {
+            Ok(Dialed { stream, remote, local }) => {
+                let conn = self.add_conn(Conn {
+                    inbound: false,
+                    remote: Some(remote),
+                    local,
+                    link: Arc::new(Link::new()),
+                    stage: Stage::Shaking,
+                    done: None,
+                });
+                self.input(Input::DialSucceeded { dial, conn, remote });
+                self.spawn_connection(conn, stream, Role::Initiator { remote: key });
+            }
+            Err(why) => self.input(Input::DialFailed { dial, why }),
+        }
+    }
+
+    pub(super) fn on_stream(
+        &mut self,
+        stream: BoxedStream,
+        direction: Direction,
+        done: oneshot::Sender<Result<NodeId, ConnectError>>,
+    ) {
+        if !matches!(self.progress, Progress::Running) {
+            // Dropping `done` says that the server has stopped.
+            return;
+        }
+        let (role, dialed) = match direction {
+            Direction::Inbound => (Role::Recipient, None),
+            Direction::Outbound(remote) => (Role::Initiator { remote }, Some(remote.id())),
+        };
+        let conn = self.add_conn(Conn {
+            inbound: dialed.is_none(),
+            remote: None,
+            local: None,
+            link: Arc::new(Link::new()),
+            stage: Stage::Shaking,
+            done: Some(done),
+        });
+        self.input(Input::Stream { conn, dialed });
+        self.spawn_connection(conn, stream, role);
+    }
+
+    fn add_conn(&mut self, entry: Conn) -> ConnId {
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        self.conns.insert(conn, entry);
+        conn
+    }
+
+    fn proceed(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        match std::mem::replace(&mut entry.stage, Stage::Shaking) {
+            Stage::Accepted(stream) => self.spawn_connection(conn, stream, Role::Recipient),
+            stage => entry.stage = stage,
+        }
+    }
+
+    fn spawn_connection(&mut self, conn: ConnId, stream: BoxedStream, role: Role) {
+        let Some(entry) = self.conns.get(&conn) else { return };
+        self.tasks.spawn(Task::new(Connecting {
+            conn,
+            stream,
+            role,
+            config: self.config.clone(),
+            clock: self.clock,
+            seed: self.random.fork(),
+            link: entry.link.clone(),
+            tell: self.tell.clone(),
+        }));
+    }
+
+    fn admit(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        match std::mem::replace(&mut entry.stage, Stage::Shaking) {
+            Stage::Identified(key) => {
+                entry.stage = Stage::Identified(key);
+                entry.link.admit(Admission::Greet);
+            }
+            Stage::Ready { key, hello, shared } => {
+                let (channels, lanes) = shared
+                    .iter()
+                    .map(|shared| {
+                        let (channel, lane) = Channel::connected(shared.capability, shared.length);
+                        ((shared.local, channel), lane)
+                    })
+                    .unzip();
+                entry.stage = Stage::Admitted { key, hello, channels };
+                entry.link.admit(Admission::Start(lanes));
+            }
+            stage => entry.stage = stage,
+        }
+    }
+
+    fn add_peer(&mut self, conn: ConnId, id: NodeId, slot: Slot) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let (key, hello, channels) = match std::mem::replace(&mut entry.stage, Stage::Shaking) {
+            Stage::Admitted { key, hello, channels } => (key, *hello, channels),
+            stage => {
+                entry.stage = stage;
+                return;
+            }
+        };
+        let about = About {
+            key,
+            client: hello.client.into(),
+            capabilities: hello.capabilities.into(),
+            shared: channels.iter().map(|(_, channel)| channel.capability()).collect(),
+            inbound: entry.inbound,
+            remote: entry.remote,
+            local: entry.local,
+        };
+        let peer = Peer::new(about, slot, entry.link.clone());
+        entry.stage = Stage::Peer(peer.clone());
+        let done = entry.done.take();
+        self.roster.add(conn, peer.clone());
+        tracing::debug!(%id, client = peer.client(), ?slot, "peer added");
+        // Asking a protocol for its information now would be too early: it has not begun.
+        let info = PeerInfo::of(&peer, |_| "handshake".into());
+        self.publish(Event::PeerAdded { peer: Box::new(info) });
+        for (local, channel) in channels {
+            let (protocol, peer) = (self.protocols[local].clone(), peer.clone());
+            self.tasks.spawn(async move {
+                let reason = protocol.run_to_reason(peer.clone(), channel).await;
+                peer.disconnect(reason);
+            });
+        }
+        if let Some(done) = done {
+            // Fails if whoever brought the stream no longer waits.
+            let _ = done.send(Ok(id));
+        }
+    }
+
+    fn drop_peer(&mut self, conn: ConnId, id: NodeId, fault: Fault) {
+        self.roster.remove(conn, id);
+        let Some(Conn { stage: Stage::Peer(peer), .. }) = self.conns.get(&conn) else { return };
+        tracing::debug!(%id, %fault, "peer dropped");
+        let duration = peer.connected_for();
+        self.publish(Event::PeerDropped {
+            id,
+            fault,
+            reason: fault.reason(),
+            by_us: fault.is_by_us(),
+            duration,
+        });
+    }
+
+    fn dial(&mut self, dial: DialId, key: PublicKey, addresses: Vec<SocketAddr>) {
+        let (dialer, limit, tell) = (self.dialer.clone(), self.dial_timeout, self.tell.clone());
+        let task = self.tasks.spawn(async move {
+            let result = timeout(limit, dialer.dial(DialRequest { key, addresses }));
+            let result = result.await.unwrap_or(Err(DialError::TimedOut));
+            // Fails if the server has stopped meanwhile.
+            let _ = tell.send(Told::Dialed { dial, result });
+        });
+        self.dials.insert(dial, Dialing { key, task });
+    }
+
+    fn resolve(&mut self, resolve: ResolveId, host: String) {
+        let (resolving, tell) = (self.resolving.clone(), self.tell.clone());
+        self.tasks.spawn(async move {
+            let addresses = lookup(&resolving, host).await;
+            let _ = tell.send(Told::Resolved { resolve, addresses });
+        });
+    }
+
+    fn publish(&self, event: Event) {
+        // Fails if nobody has subscribed.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Every address of `host`; none if it has none, or the resolver does not answer in time.
+async fn lookup(resolving: &Semaphore, host: String) -> Vec<IpAddr> {
+    let Ok(_permit) = resolving.acquire().await else { return Vec::new() };
+    match timeout(RESOLVE_TIMEOUT, lookup_host((host.as_str(), 0))).await {
+        Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_canonical()).collect(),
+        Ok(Err(error)) => {
+            tracing::debug!(host, %error, "cannot resolve a name");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::debug!(host, "no answer to a name in time");
+            Vec::new()
+        }
+    }
+}

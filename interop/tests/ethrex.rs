@@ -47,7 +47,7 @@ fn we_hear_why_it_leaves() {
     let dropped = ours.event("peer_dropped");
     assert_eq!(dropped["reason_code"], TOO_MANY_PEERS, "{dropped}");
     assert_eq!(dropped["by_us"], false, "{dropped}");
-    theirs.closed_cleanly();
+    // It does not watch the connection after its own Disconnect: it would notice the end 40 s later.
 }
 
 #[test]

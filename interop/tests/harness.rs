@@ -37,5 +37,4 @@ fn ethrex_takes_its_own_status_back_for_that_of_a_peer() {
     listener.disconnect(USELESS_PEER);
     assert_eq!(dialer.told_to_leave(), USELESS_PEER);
     dialer.closed_cleanly();
-    listener.closed_cleanly();
 }

@@ -422,7 +422,7 @@ fn an_idle_connection_holds_no_buffers() {
     ingress.release();
     assert!(egress.encoder.is_none());
     assert_eq!(ingress.held.capacity(), 0);
-    assert!(size_of::<Egress>() + size_of::<Ingress>() < 4096, "of 6 KiB for an idle connection");
+    assert!(size_of::<Egress>() + size_of::<Ingress>() < 2048, "a third of an idle connection");
 
     let stream = stream_of(&mut egress, &[(0x11, vec![3; 5000])]);
     assert_eq!(open_all(&mut ingress, &stream).unwrap(), [(0x11, vec![3; 5000])]);

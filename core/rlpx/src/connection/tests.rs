@@ -1,1 +1,9 @@
-//! Connections in pairs.
+//! Connections against each other, and against peers that do wrong.
+
+mod deadlines;
+mod goodbyes;
+mod hostile;
+mod life;
+mod model;
+mod pair;
+mod raw;

@@ -1,0 +1,175 @@
+//! Random operations on a pair of connections, driven as machines.
+
+use std::time::Duration;
+
+use peerage_machine::{Machine, Now};
+use proptest::prelude::*;
+
+use super::pair::{capability, config};
+use crate::*;
+
+/// Something that happens to the end `0` (initiator) or `1` (recipient).
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Admit(usize),
+    Corrupt(usize, usize),
+    Disconnect(usize, u8),
+    Eof(usize),
+    Pause(usize, bool),
+    Read(usize, usize),
+    Release(usize),
+    Send(usize, usize, usize),
+    Wait(u64),
+    Written(usize, usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let end = 0usize..2;
+    let many = prop_oneof![1usize..5, Just(100_000)];
+    prop_oneof![
+        6 => end.clone().prop_map(Op::Admit),
+        1 => (end.clone(), 0usize..10_000).prop_map(|(end, at)| Op::Corrupt(end, at)),
+        1 => (end.clone(), any::<u8>()).prop_map(|(end, reason)| Op::Disconnect(end, reason)),
+        1 => end.clone().prop_map(Op::Eof),
+        2 => (end.clone(), any::<bool>()).prop_map(|(end, paused)| Op::Pause(end, paused)),
+        24 => (end.clone(), many.clone()).prop_map(|(end, n)| Op::Read(end, n)),
+        2 => end.clone().prop_map(Op::Release),
+        8 => (end.clone(), 0usize..3, 0usize..400).prop_map(|(end, code, n)| Op::Send(end, code, n)),
+        3 => (0u64..20_000).prop_map(Op::Wait),
+        16 => (end, many).prop_map(|(end, n)| Op::Written(end, n)),
+    ]
+}
+
+struct End {
+    connection: Connection,
+    /// Bytes on their way here.
+    wire: Vec<u8>,
+    /// Bytes handed to the transport, which it has not confirmed.
+    unconfirmed: usize,
+    trace: Vec<Output>,
+}
+
+impl End {
+    fn new(byte: u8, role: Role) -> Self {
+        let config = config(byte, &[capability("aaa", 1, 3)]);
+        let connection = Connection::new(config, role, Now::default(), [byte; 32]);
+        Self { connection, wire: Vec::new(), unconfirmed: 0, trace: Vec::new() }
+    }
+
+    /// Returns what is to be written.
+    fn drain(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Some(output) = self.connection.poll_output() {
+            assert!(
+                !matches!(self.trace.last(), Some(Output::Closed { .. })),
+                "{output:?} came after the end"
+            );
+            if let Output::Write(more) = &output {
+                bytes.extend_from_slice(more);
+            }
+            self.trace.push(output);
+        }
+        assert!(self.connection.queued() <= 1 << 20);
+        self.unconfirmed = self.connection.queued().min(self.unconfirmed + bytes.len());
+        bytes
+    }
+}
+
+/// Runs `ops` and returns what both ends put out.
+fn run(ops: &[Op]) -> [Vec<Output>; 2] {
+    let b = End::new(2, Role::Recipient);
+    let remote = *config(2, &[]).key.public();
+    let mut ends = [End::new(1, Role::Initiator { remote }), b];
+    let mut now = Now::default();
+    for op in ops {
+        apply(&mut ends, &mut now, op);
+        for end in 0..2 {
+            let bytes = ends[end].drain();
+            ends[1 - end].wire.extend_from_slice(&bytes);
+        }
+    }
+    // However it went, silence ends it.
+    for end in &mut ends {
+        end.connection.disconnect(now, DisconnectReason::Requested);
+        end.connection.handle_timeout(now.later(Duration::from_secs(2)));
+        end.drain();
+        assert_eq!(end.connection.poll_timeout(), None);
+        let ends = end.trace.iter().filter(|output| matches!(output, Output::Closed { .. }));
+        assert_eq!(ends.count(), 1, "every connection ends once");
+    }
+    ends.map(|end| end.trace)
+}
+
+fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
+    match *op {
+        Op::Admit(end) => ends[end].connection.handle_input(*now, Input::Admit),
+        Op::Corrupt(end, at) => {
+            if let Some(byte) = ends[end].wire.get_mut(at) {
+                *byte ^= 0x10;
+            }
+        }
+        Op::Disconnect(end, reason) => {
+            let reason = DisconnectReason::from_code(reason);
+            ends[end].connection.handle_input(*now, Input::Disconnect(reason));
+        }
+        Op::Eof(end) => ends[end].connection.handle_input(*now, Input::Eof),
+        Op::Pause(end, paused) => ends[end].connection.pause_reading(*now, paused),
+        Op::Read(end, n) => {
+            let end = &mut ends[end];
+            let n = n.min(end.wire.len()).min(end.connection.read_budget());
+            let mut bytes: Vec<u8> = end.wire.drain(..n).collect();
+            end.connection.handle_input(*now, Input::Bytes(&mut bytes));
+        }
+        Op::Release(end) => ends[end].connection.release(),
+        Op::Send(end, code, n) => {
+            let (code, payload) = (code as u64, vec![0x42; n]);
+            let input = Input::Send { shared: 0, code, payload: &payload };
+            ends[end].connection.handle_input(*now, input);
+        }
+        Op::Wait(millis) => {
+            *now = now.later(Duration::from_millis(millis));
+            for end in ends {
+                end.connection.handle_timeout(*now);
+                let next = end.connection.poll_timeout();
+                assert!(next.is_none_or(|next| next > now.mono), "what is due was done");
+            }
+        }
+        Op::Written(end, n) => {
+            let end = &mut ends[end];
+            let n = n.min(end.unconfirmed);
+            end.unconfirmed -= n;
+            end.connection.handle_input(*now, Input::Written(n));
+        }
+    }
+}
+
+/// What opens a pair of connections.
+fn opening() -> Vec<Op> {
+    let round = |end| {
+        let read = [Op::Read(end, 100_000); 4];
+        read.into_iter().chain([Op::Admit(end), Op::Written(end, 100_000)])
+    };
+    (0..4).flat_map(|_| round(0).chain(round(1))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_operations_end_every_connection_once_and_give_the_same_trace_again(
+        open: bool,
+        ops in proptest::collection::vec(op(), 0..200),
+    ) {
+        let ops = if open { [opening(), ops].concat() } else { ops };
+        prop_assert_eq!(run(&ops), run(&ops));
+    }
+}
+
+#[test]
+fn machines_converse_as_the_direct_calls_do() {
+    let mut ops = opening();
+    ops.extend([Op::Send(0, 2, 300), Op::Read(1, 100_000)]);
+    let [_, b] = run(&ops);
+    let payload = vec![0x42; 300];
+    assert!(b.contains(&Output::Message { shared: 0, code: 2, payload }), "{b:?}");
+}

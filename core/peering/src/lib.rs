@@ -7,10 +7,13 @@
 
 mod admission;
 mod config;
+mod dial;
 pub mod envelope;
+mod inbound;
 mod server;
 mod tie;
 
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
-pub use server::Server;
+pub use dial::StaticNode;
+pub use server::{Counts, Server};

@@ -1,0 +1,517 @@
+//! The dial scheduler: whom to dial, and when.
+//!
+//! Static nodes come first, chosen at random among those whose time has come; then candidates, for which
+//! [`Output::WantCandidates`] asks no faster than slots are free, so that a source of nodes pauses by itself.
+//! Each node has one attempt at most:
+//!
+//! ```text
+//!   (static by name) Resolving --addresses--> Dialing --connected--> Handshaking --> peer
+//!                        |                       |                        |
+//!                        +-----------------------+------------------------+--> failed: backoff
+//! ```
+//!
+//! Not here: racing the addresses of one node, and deadlines, which are the driver's.
+
+mod backoff;
+mod statics;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+};
+
+use peerage_machine::{ExpiringMap, Instant, Random};
+use peerage_node::{NetList, Node, NodeId, PublicKey};
+use peerage_rlpx::{DisconnectReason, Fault};
+
+use self::statics::Statics;
+use crate::{
+    Config, Limits,
+    admission::PeerSet,
+    envelope::{ConnId, DialError, DialFailure, DialId, Output, ResolveId},
+};
+
+/// Dials remembered. A dial ends no faster than a handshake with a host that refuses, so this is minutes
+/// of the busiest crawl; forgetting one early costs one dial too many.
+const MAX_HISTORY: usize = 8_192;
+
+/// Addresses of one name that are dialed. A name may have hundreds, of which each is a connection made on
+/// behalf of whoever answers for the name.
+const MAX_ADDRESSES: usize = 8;
+
+/// Dials under way, dials of the past, and static nodes.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    own: NodeId,
+    enabled: bool,
+    limits: Limits,
+    net_restrict: Option<NetList>,
+    random: Random,
+    /// At most `max_dialing`, with `cancelled`.
+    attempts: BTreeMap<NodeId, Attempt>,
+    dials: BTreeMap<DialId, NodeId>,
+    resolves: BTreeMap<ResolveId, NodeId>,
+    /// Dials that nobody waits for, but which the driver has yet to end; with the reason for that.
+    cancelled: BTreeMap<DialId, DisconnectReason>,
+    /// By node: until when it is not dialed again.
+    history: ExpiringMap<NodeId, Instant>,
+    statics: Statics,
+    /// Numbers dials and questions.
+    next: u64,
+}
+
+/// How far the attempt to connect to a node is.
+#[derive(Clone, Copy, Debug)]
+enum Attempt {
+    Resolving { resolve: ResolveId, key: PublicKey, port: u16 },
+    Dialing(DialId),
+    Handshaking(ConnId),
+}
+
+/// What a dial turned out to be when it connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connected {
+    /// The connection to this node that was asked for.
+    Wanted(NodeId),
+    /// Too late: it is to be ended with this reason.
+    Unwanted(DisconnectReason),
+}
+
+/// Why a node is not dialed now. In the order in which it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    OwnNode,
+    NoEndpoint,
+    Dialing,
+    Connected,
+    HandshakeUnderWay,
+    NetRestricted,
+    /// A candidate only: it was dialed a short time ago.
+    Recent,
+    /// A candidate only: it has a schedule of its own.
+    Static,
+    /// A candidate only: more came than were wanted.
+    NoSlot,
+}
+
+/// Where to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Addresses(Vec<SocketAddr>),
+    Name { host: String, port: u16 },
+}
+
+/// A static node, as it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StaticNode<'a> {
+    /// The node, as it was added last.
+    pub node: &'a Node,
+    /// How often in a row it could not be reached or kept.
+    pub failures: u32,
+    /// When it is dialed next: a moment in the past where it only waits for a place; `None` while it is
+    /// connected, dialed, or has no endpoint.
+    pub next_dial: Option<Instant>,
+}
+
+impl Dialer {
+    /// A scheduler without dials; the static nodes of `config` are due at once.
+    pub(crate) fn new(config: &Config, random: Random) -> Self {
+        let mut dialer = Self {
+            own: config.own,
+            enabled: config.dialing,
+            limits: config.limits.clone(),
+            net_restrict: config.net_restrict.clone(),
+            random,
+            attempts: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            resolves: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
+            history: ExpiringMap::new(MAX_HISTORY),
+            statics: Statics::default(),
+            next: 0,
+        };
+        for node in &config.static_nodes {
+            dialer.insert_static(Instant::START, node.clone());
+        }
+        dialer
+    }
+
+    /// Dials static nodes that are due, as many as there is room for.
+    pub(crate) fn pump(&mut self, now: Instant, peers: &PeerSet, out: &mut VecDeque<Output>) {
+        while self.history.pop_expired(now).is_some() {}
+        if !self.enabled {
+            return;
+        }
+        let ready: Vec<NodeId> = self.statics.ready(now).iter().copied().collect();
+        let mut due = Vec::new();
+        for id in ready {
+            let Some(node) = self.statics.get(&id) else { continue };
+            match self.check(node, peers) {
+                Ok(target) => due.push((id, *node.public_key(), target)),
+                Err(Skip::NetRestricted) => self.fail(now, id, DialFailure::NetRestricted, out),
+                // `AddStatic` brings one.
+                Err(Skip::NoEndpoint) => self.statics.hold(&id),
+                // Stays ready until the other attempt or the handshake has ended.
+                Err(_) => {}
+            }
+        }
+        while self.room() > 0 && !due.is_empty() {
+            let chosen = self.random.below(u64::try_from(due.len()).unwrap_or(u64::MAX));
+            let (id, key, target) = due.swap_remove(usize::try_from(chosen).unwrap_or(0));
+            self.statics.hold(&id);
+            match target {
+                Target::Addresses(addresses) => self.dial(now, id, key, addresses, out),
+                Target::Name { host, port } => {
+                    let resolve = ResolveId(self.number());
+                    self.resolves.insert(resolve, id);
+                    self.attempts.insert(id, Attempt::Resolving { resolve, key, port });
+                    out.push_back(Output::Resolve { resolve, host });
+                }
+            }
+        }
+    }
+
+    /// Dials a candidate, unless something speaks against it.
+    pub(crate) fn on_candidate(
+        &mut self,
+        now: Instant,
+        node: &Node,
+        peers: &PeerSet,
+        out: &mut VecDeque<Output>,
+    ) -> Result<(), Skip> {
+        let target = self.check(node, peers)?;
+        if self.history.get(&node.id(), now).is_some() {
+            return Err(Skip::Recent);
+        }
+        if self.statics.contains(&node.id()) {
+            return Err(Skip::Static);
+        }
+        if self.wanted(peers) == 0 {
+            return Err(Skip::NoSlot);
+        }
+        // Discovery finds addresses; names are for what a user wrote.
+        let Target::Addresses(addresses) = target else { return Err(Skip::NoEndpoint) };
+        self.dial(now, node.id(), *node.public_key(), addresses, out);
+        Ok(())
+    }
+
+    /// How many candidates would be dialed now (row D1): twice the dialed peers that are missing, as about
+    /// half of all dials fail, less what is in flight; and never more than there is room for.
+    pub(crate) fn wanted(&self, peers: &PeerSet) -> usize {
+        if !self.enabled || peers.ordinary() >= self.limits.max_peers {
+            return 0;
+        }
+        let missing = self.limits.max_dialed().saturating_sub(peers.dialed());
+        let in_flight = self.attempts.keys().filter(|id| !self.statics.contains(id)).count();
+        missing.saturating_mul(2).saturating_sub(in_flight).min(self.room())
+    }
+
+    /// A dial connected.
+    pub(crate) fn on_connected(&mut self, dial: DialId, conn: ConnId) -> Connected {
+        if let Some(reason) = self.cancelled.remove(&dial) {
+            return Connected::Unwanted(reason);
+        }
+        match self.dials.remove(&dial) {
+            Some(id) => {
+                self.attempts.insert(id, Attempt::Handshaking(conn));
+                Connected::Wanted(id)
+            }
+            None => Connected::Unwanted(DisconnectReason::Requested),
+        }
+    }
+
+    /// A dial reached nobody.
+    pub(crate) fn on_failed(
+        &mut self,
+        now: Instant,
+        dial: DialId,
+        why: DialError,
+        out: &mut VecDeque<Output>,
+    ) {
+        if self.cancelled.remove(&dial).is_some() {
+            return;
+        }
+        if let Some(id) = self.dials.remove(&dial) {
+            self.attempts.remove(&id);
+            self.fail(now, id, DialFailure::Dial(why), out);
+        }
+    }
+
+    /// A name was resolved, or not.
+    pub(crate) fn on_resolved(
+        &mut self,
+        now: Instant,
+        resolve: ResolveId,
+        addresses: Vec<IpAddr>,
+        peers: &PeerSet,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(id) = self.resolves.remove(&resolve) else { return };
+        let Some(Attempt::Resolving { key, port, .. }) = self.attempts.remove(&id) else { return };
+        if peers.pending(&id).next().is_some() {
+            // The node came to us while its name was looked up. Again once that handshake has ended.
+            self.statics.schedule(&id, now);
+            return;
+        }
+        let mut known = Vec::new();
+        for ip in addresses {
+            let ip = ip.to_canonical();
+            if !ip.is_unspecified() && !known.contains(&ip) && known.len() < MAX_ADDRESSES {
+                known.push(ip);
+            }
+        }
+        if known.is_empty() {
+            return self.fail(now, id, DialFailure::NoAddress, out);
+        }
+        known.retain(|ip| self.allows(*ip));
+        if known.is_empty() {
+            return self.fail(now, id, DialFailure::NetRestricted, out);
+        }
+        let addresses = known.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        self.dial(now, id, key, addresses, out);
+    }
+
+    /// The handshake on a dialed connection ended before the second checkpoint.
+    pub(crate) fn on_handshake_failed(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        conn: ConnId,
+        fault: Fault,
+        peers: &PeerSet,
+        out: &mut VecDeque<Output>,
+    ) {
+        if !matches!(self.attempts.get(&id), Some(Attempt::Handshaking(of)) if *of == conn) {
+            return;
+        }
+        self.attempts.remove(&id);
+        if !self.enabled || peers.get(&id).is_some() {
+            return;
+        }
+        if peers.pending(&id).next().is_some() {
+            // The other of two simultaneous dials goes on, so nobody needs to hear of this one.
+            self.retry_at(now, &id);
+        } else {
+            self.fail(now, id, DialFailure::Handshake(fault), out);
+        }
+    }
+
+    /// A node became a peer by the connection `conn`.
+    pub(crate) fn on_peer_added(&mut self, id: NodeId, conn: ConnId, out: &mut VecDeque<Output>) {
+        self.statics.hold(&id);
+        match self.attempts.get(&id) {
+            Some(Attempt::Handshaking(of)) if *of == conn => {
+                self.attempts.remove(&id);
+            }
+            // Ends by the tie rule.
+            Some(Attempt::Handshaking(_)) => {}
+            _ => self.cancel(&id, DisconnectReason::AlreadyConnected, out),
+        }
+    }
+
+    /// A node that had been a peer from `since` on is none any longer.
+    pub(crate) fn on_peer_dropped(&mut self, now: Instant, id: &NodeId, since: Instant) {
+        if now.saturating_since(since) >= self.limits.static_backoff.lasted {
+            self.statics.recovered(id);
+            let at = self.after_history(now, id);
+            self.statics.schedule(id, at);
+        } else {
+            self.retry_at(now, id);
+        }
+    }
+
+    /// Makes a node static, or gives a static node its new endpoint. Returns the connection to the old
+    /// endpoint whose handshake is now in the way, if there is one.
+    pub(crate) fn add_static(
+        &mut self,
+        now: Instant,
+        node: Node,
+        peers: &PeerSet,
+        out: &mut VecDeque<Output>,
+    ) -> Option<ConnId> {
+        let id = node.id();
+        let moved = self.insert_static(now, node);
+        if peers.get(&id).is_some() {
+            self.statics.hold(&id);
+            return None;
+        }
+        if !moved {
+            if self.attempts.contains_key(&id) {
+                // Its failure schedules the node.
+                self.statics.hold(&id);
+            }
+            return None;
+        }
+        self.statics.recovered(&id);
+        self.history.remove(&id);
+        self.statics.schedule(&id, now);
+        let attempt = self.attempts.get(&id).copied();
+        if let Some(Attempt::Handshaking(conn)) = attempt {
+            self.attempts.remove(&id);
+            return Some(conn);
+        }
+        self.cancel(&id, DisconnectReason::Requested, out);
+        None
+    }
+
+    /// Makes a node an ordinary one again, and ends a dial to it.
+    pub(crate) fn remove_static(&mut self, id: &NodeId, out: &mut VecDeque<Output>) {
+        self.statics.remove(id);
+        if !matches!(self.attempts.get(id), Some(Attempt::Handshaking(_))) {
+            self.cancel(id, DisconnectReason::Requested, out);
+        }
+    }
+
+    /// Dials no more, and ends every dial.
+    pub(crate) fn stop(&mut self, out: &mut VecDeque<Output>) {
+        self.enabled = false;
+        let dialed: Vec<NodeId> = self.attempts.keys().copied().collect();
+        for id in dialed {
+            self.cancel(&id, DisconnectReason::ClientQuitting, out);
+        }
+    }
+
+    /// When [`pump`](Self::pump) has something to do, unless something happens before.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        if self.enabled { self.statics.next() } else { None }
+    }
+
+    /// Whether the node is static.
+    pub(crate) fn is_static(&self, id: &NodeId) -> bool {
+        self.statics.contains(id)
+    }
+
+    /// Every static node, by id.
+    pub(crate) fn statics(&self) -> impl Iterator<Item = StaticNode<'_>> {
+        self.statics.iter().map(|(node, failures, next_dial)| StaticNode {
+            node,
+            failures,
+            next_dial,
+        })
+    }
+
+    /// Dials in flight: names being resolved, handshakes on dialed connections, and cancelled dials that
+    /// have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.attempts.len() + self.cancelled.len()
+    }
+
+    /// Whether a node may be dialed, and where. Candidates are asked more than that.
+    fn check(&self, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
+        let id = node.id();
+        if id == self.own {
+            return Err(Skip::OwnNode);
+        }
+        let mut addresses = node.tcp_endpoints();
+        let name = node.hostname().zip(node.tcp_port());
+        if addresses.is_empty() && name.is_none() {
+            return Err(Skip::NoEndpoint);
+        }
+        if self.attempts.contains_key(&id) {
+            return Err(Skip::Dialing);
+        }
+        if peers.get(&id).is_some() {
+            return Err(Skip::Connected);
+        }
+        if peers.pending(&id).next().is_some() {
+            return Err(Skip::HandshakeUnderWay);
+        }
+        if addresses.is_empty()
+            && let Some((host, port)) = name
+        {
+            // The restriction is asked once the addresses are known.
+            return Ok(Target::Name { host: host.to_owned(), port });
+        }
+        addresses.retain(|address| self.allows(address.ip()));
+        if addresses.is_empty() {
+            return Err(Skip::NetRestricted);
+        }
+        Ok(Target::Addresses(addresses))
+    }
+
+    fn allows(&self, ip: IpAddr) -> bool {
+        self.net_restrict.as_ref().is_none_or(|list| list.contains(ip))
+    }
+
+    fn room(&self) -> usize {
+        self.limits.max_dialing.saturating_sub(self.in_flight())
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn dial(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        key: PublicKey,
+        addresses: Vec<SocketAddr>,
+        out: &mut VecDeque<Output>,
+    ) {
+        let dial = DialId(self.number());
+        let until = now + self.limits.dial_history;
+        self.history.insert(id, until, until);
+        self.attempts.insert(id, Attempt::Dialing(dial));
+        self.dials.insert(dial, id);
+        out.push_back(Output::Dial { dial, key, addresses });
+    }
+
+    /// Ends an attempt that has not connected; others end with their connection.
+    fn cancel(&mut self, id: &NodeId, reason: DisconnectReason, out: &mut VecDeque<Output>) {
+        match self.attempts.get(id).copied() {
+            Some(Attempt::Dialing(dial)) => {
+                self.attempts.remove(id);
+                self.dials.remove(&dial);
+                self.cancelled.insert(dial, reason);
+                out.push_back(Output::CancelDial { dial });
+            }
+            Some(Attempt::Resolving { resolve, .. }) => {
+                // An answer that comes nevertheless is not known any longer.
+                self.attempts.remove(id);
+                self.resolves.remove(&resolve);
+            }
+            Some(Attempt::Handshaking(_)) | None => {}
+        }
+    }
+
+    fn fail(&mut self, now: Instant, id: NodeId, why: DialFailure, out: &mut VecDeque<Output>) {
+        let retry_at = self.retry_at(now, &id);
+        out.push_back(Output::DialFailed { id, why, retry_at });
+    }
+
+    /// Counts a failure, and schedules the next dial. `None` for nodes that are not static.
+    fn retry_at(&mut self, now: Instant, id: &NodeId) -> Option<Instant> {
+        let failures = self.statics.failed(id)?;
+        let wait = self.limits.static_backoff.wait(failures, &mut self.random);
+        let at = self.after_history(now + wait, id);
+        self.statics.schedule(id, at);
+        Some(at)
+    }
+
+    /// `at`, or the end of the node's history if that is later.
+    fn after_history(&self, at: Instant, id: &NodeId) -> Instant {
+        self.history.get(id, at).copied().unwrap_or(at)
+    }
+
+    /// Whether the node was known with other endpoints. A new one is scheduled.
+    fn insert_static(&mut self, now: Instant, node: Node) -> bool {
+        let id = node.id();
+        if id == self.own {
+            return false;
+        }
+        let endpoint = |node: &Node| {
+            (node.tcp_endpoints(), node.hostname().map(str::to_owned), node.tcp_port())
+        };
+        let new = endpoint(&node);
+        match self.statics.insert(node) {
+            Some(old) => endpoint(&old) != new,
+            None => {
+                let at = self.after_history(now, &id);
+                self.statics.schedule(&id, at);
+                false
+            }
+        }
+    }
+}

@@ -214,7 +214,7 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-fn default_client_name() -> String {
+pub(crate) fn default_client_name() -> String {
     use std::env::consts::{ARCH, OS};
     format!("peerage/v{}/{OS}-{ARCH}/rust", env!("CARGO_PKG_VERSION"))
 }

@@ -73,6 +73,7 @@ mod info;
 mod link;
 mod listener;
 mod peer;
+mod ping;
 mod protocol;
 mod queue;
 mod roster;
@@ -81,15 +82,15 @@ mod server;
 
 pub use bytes::Bytes;
 pub use peerage_node::{
-    KeyError, NetList, NetListError, Node, NodeId, ParseNodeError, PublicKey, Record, RecordError,
-    SecretKey,
+    KeyError, LocalRecord, LocalRecordError, MAX_RECORD_SIZE, NetList, NetListError, Node, NodeId,
+    ParseNodeError, PublicKey, Record, RecordError, SecretKey,
 };
 pub use peerage_peering::{
     Backoff, Limits, Slot, Throttle,
     envelope::{DialError, DialFailure, Refusal},
 };
 pub use peerage_rlpx::{
-    Capability, CapabilityName, DisconnectReason, Fault, Local, NameError, PeerIncompatible,
+    Capability, CapabilityName, DisconnectReason, Fault, Hello, Local, NameError, PeerIncompatible,
     PeerMisbehaved, Timeouts, Waiting,
 };
 
@@ -100,5 +101,6 @@ pub use error::{ConnectError, StartError};
 pub use events::{Event, Events};
 pub use info::{NodeInfo, PeerInfo};
 pub use peer::Peer;
+pub use ping::{PingAnswer, PingError, PingOptions, ping};
 pub use protocol::{BoxFuture, MAX_PROTOCOL_LENGTH, Protocol, ProtocolError};
 pub use server::{Direction, Server};

@@ -143,8 +143,7 @@ async fn addresses(node: &Node, deadline: Instant) -> Result<Vec<SocketAddr>, Pi
         return if addresses.is_empty() { Err(PingError::NoAddress) } else { Ok(addresses) };
     };
     let found = timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
-    let addresses: Vec<_> =
-        found.map(Result::ok).ok().flatten().into_iter().flatten().collect();
+    let addresses: Vec<_> = found.map(Result::ok).ok().flatten().into_iter().flatten().collect();
     if addresses.is_empty() { Err(PingError::NotResolved) } else { Ok(addresses) }
 }
 
@@ -317,7 +316,10 @@ mod tests {
         let address = silent.local_addr().unwrap();
         let node = Node::from_endpoint(*key(3).public(), address, None);
         let short = PingOptions { timeout: Duration::from_millis(50), ..PingOptions::new(key(2)) };
-        assert_eq!(ping(&node, short.clone()).await.unwrap_err(), PingError::TimedOut { remote: address });
+        assert_eq!(
+            ping(&node, short.clone()).await.unwrap_err(),
+            PingError::TimedOut { remote: address }
+        );
 
         drop(silent);
         let gone = ping(&node, short.clone()).await.unwrap_err();

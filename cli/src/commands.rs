@@ -1,0 +1,7 @@
+//! The subcommands, one file each.
+
+pub(crate) mod devnet;
+pub(crate) mod enr;
+pub(crate) mod key;
+pub(crate) mod ping;
+pub(crate) mod run;

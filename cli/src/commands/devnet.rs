@@ -1,0 +1,184 @@
+//! `peerage devnet`: a private network in one process, as a demonstration and as a check of the whole.
+
+mod demo;
+mod mesh;
+mod show;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use indicatif::MultiProgress;
+use peerage::{Event, Server};
+use tokio::{
+    runtime::Runtime,
+    sync::mpsc,
+    task::JoinSet,
+    time::{interval, sleep_until},
+};
+
+use self::{
+    demo::{Exchange, Exchanged, Live},
+    mesh::Mesh,
+    show::Show,
+};
+use crate::{failure::Failure, key_file, log::LogArgs};
+
+/// How often progress is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(50);
+
+/// Connects servers in this process into a full mesh, each with each, and lets each pair exchange
+/// messages.
+///
+/// The servers listen on loopback, on ports of the system's choice, and are told of each other as
+/// static nodes. The exit code is 0 only if every connection came up and every message came through.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  peerage devnet
+  peerage devnet --nodes 20 --messages 1000 --size 4096
+  peerage devnet --nodes 3 --json | tail -n 1")]
+pub(crate) struct Devnet {
+    /// How many servers. With 32 and more, raise `ulimit -n` first.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
+    nodes: u16,
+    /// How many messages each server sends to each other one.
+    #[arg(long, value_name = "M", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    messages: u64,
+    /// The size of a message in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=16_777_215))]
+    size: u32,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// Print one JSON object per event and line; the last is `summary`.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Why the network did not come to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DevnetError {
+    /// Time was up.
+    #[error(
+        "after {seconds} s only {connected} of {wanted} connections were up and {exchanged} of \
+         {wanted} exchanges done; {missing}. Try fewer --nodes, a longer --timeout, or a higher \
+         `ulimit -n`"
+    )]
+    Deadline {
+        /// The time there was.
+        seconds: u64,
+        /// Connections that were up, each counted at both of its ends.
+        connected: usize,
+        /// How many there should have been.
+        wanted: usize,
+        /// Ends that had got every message.
+        exchanged: usize,
+        /// An example of what is missing.
+        missing: mesh::Missing,
+    },
+}
+
+impl Devnet {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let progress = MultiProgress::new();
+        self.log.log.install(&progress);
+        Runtime::new().map_err(Failure::Runtime)?.block_on(self.connect(progress))
+    }
+
+    async fn connect(self, progress: MultiProgress) -> Result<(), Failure> {
+        let began = Instant::now();
+        let live = Arc::new(Live::default());
+        let (exchanged, mut exchanges) = mpsc::unbounded_channel();
+        let mut servers = Vec::new();
+        for node in 0..usize::from(self.nodes) {
+            let protocol = demo::protocol(Exchange {
+                node,
+                messages: self.messages,
+                size: self.size as usize,
+                live: Arc::clone(&live),
+                done: exchanged.clone(),
+            });
+            let server = Server::builder(key_file::random_key()?)
+                .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+                .protocol(protocol)
+                .start()
+                .await?;
+            servers.push(server);
+        }
+        let mut mesh = Mesh::new(servers.iter().map(|server| server.local_node().id()).collect());
+        let mut show = Show::new(self.json, &progress, &mesh, self.messages);
+        for (node, server) in servers.iter().enumerate() {
+            show.node(node, &server.node_info())?;
+        }
+
+        let mut events = forward_events(&servers);
+        let connecting = Instant::now();
+        tell_each_of_the_others(&servers);
+        let deadline = sleep_until((began + Duration::from_secs(self.timeout)).into());
+        tokio::pin!(deadline);
+        let mut draw = interval(DRAW_EVERY);
+        while !mesh.is_done() {
+            tokio::select! {
+                Some((node, event)) = events.recv() => {
+                    mesh.on_event(node, &event, connecting.elapsed());
+                    show.event(node, &event, &mesh)?;
+                }
+                Some(exchanged) = exchanges.recv() => mesh.on_exchanged(exchanged),
+                _ = draw.tick() => show.draw(&mesh, &live),
+                () = &mut deadline => break,
+            }
+        }
+        let took = connecting.elapsed();
+        show.clear();
+        // The peers are counted by the servers themselves, while they still run.
+        let peers: Vec<usize> = servers.iter().map(Server::peer_count).collect();
+        stop_all(servers).await;
+        if !mesh.is_done() {
+            return Err(mesh.deadline_error(self.timeout).into());
+        }
+        show.summary(&mesh, &peers, took)?;
+        Ok(())
+    }
+}
+
+/// Events of all servers in one stream, with the number of the server.
+///
+/// The stream may be unbounded: it is always read, and a pair has a few events.
+fn forward_events(servers: &[Server]) -> mpsc::UnboundedReceiver<(usize, Event)> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    for (node, server) in servers.iter().enumerate() {
+        let (mut events, sender) = (server.subscribe(), sender.clone());
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                if sender.send((node, event)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+fn tell_each_of_the_others(servers: &[Server]) {
+    let nodes: Vec<_> = servers.iter().map(Server::local_node).collect();
+    for (at, server) in servers.iter().enumerate() {
+        for (_, node) in nodes.iter().enumerate().filter(|(other, _)| *other != at) {
+            server.add_static(node.clone());
+        }
+    }
+}
+
+async fn stop_all(servers: Vec<Server>) {
+    let mut stops: JoinSet<()> =
+        servers.into_iter().map(|server| async move { server.stop().await }).collect();
+    while stops.join_next().await.is_some() {}
+}
+
+type Done = mpsc::UnboundedSender<Exchanged>;

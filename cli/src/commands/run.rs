@@ -1,0 +1,218 @@
+//! `peerage run`: a node that stays until it is told to go.
+
+pub(crate) mod config;
+pub(crate) mod report;
+
+use std::{collections::VecDeque, io, path::PathBuf, process, time::Duration};
+
+use clap::Args;
+use indicatif::MultiProgress;
+use peerage::{Event, Limits, NodeId, Server};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+use self::{
+    config::{ConfigError, Settings},
+    report::Report,
+};
+use crate::{
+    args::{Networks, TrustedId},
+    echo::{self, Echoed},
+    failure::Failure,
+    key_file,
+};
+
+/// Messages that wait to be printed; when as many wait, the peers that send them wait too.
+const WAITING_MESSAGES: usize = 1024;
+
+/// How often the status line is drawn anew.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs a node until SIGINT or SIGTERM.
+///
+/// Without --echo the node speaks no capability: it connects to anybody, and most nodes leave it at once.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  peerage run --data-dir ./node --listen 127.0.0.1:30303 --echo demo/1/4
+  peerage run --config node.toml --json
+
+A settings file has the names of the flags; flags win:
+  listen = \"0.0.0.0:30303\"
+  static = [\"enode://…@203.0.113.7:30303\"]
+  max-peers = 20
+  echo = [\"demo/1/4\"]
+
+Events of --json, one per line on standard output:
+  started (enode, enr, listen), peer_added (id, client, caps, shared, inbound, remote),
+  peer_dropped (id, reason, reason_code, why, by_us, duration_ms), dial_failed (id, why, retry_ms),
+  message (id, protocol, code, size), lagged (missed), stopped")]
+pub(crate) struct Run {
+    /// A TOML file of settings with the names of these flags.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Run {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let mut settings = self.settings;
+        if let Some(path) = &self.config {
+            settings = settings.or(Settings::load(path)?);
+        }
+        let progress = MultiProgress::new();
+        settings.log.clone().unwrap_or_default().install(&progress);
+        let report = Report::new(settings.json.unwrap_or(false), progress);
+        Runtime::new().map_err(Failure::Runtime)?.block_on(serve(settings, report))
+    }
+}
+
+async fn serve(settings: Settings, mut report: Report) -> Result<(), Failure> {
+    // Before anything else, so that no signal finds us without a handler.
+    let signals = Signals::new().map_err(Failure::Runtime)?;
+    let (echoed, messages) = mpsc::channel(WAITING_MESSAGES);
+    let server = start(&settings, echoed).await?;
+    let followed = follow(&server, settings, signals, messages, &mut report).await;
+    // Ends at once after a signal; where output failed, the peers still get their goodbye.
+    server.stop().await;
+    followed?;
+    report.stopped()?;
+    Ok(())
+}
+
+/// A server as the settings have it, but without static nodes.
+async fn start(settings: &Settings, echoed: mpsc::Sender<Echoed>) -> Result<Server, Failure> {
+    let data_dir = settings.data_dir()?;
+    let key_file = settings.key_file.clone().or_else(|| Some(data_dir.as_ref()?.join("nodekey")));
+    let key = key_file::load_or_create(&key_file.ok_or(ConfigError::NoDataDir)?)?;
+
+    let mut limits = Limits::default();
+    limits.max_peers = settings.max_peers.unwrap_or(limits.max_peers);
+    limits.dial_ratio = settings.dial_ratio.unwrap_or(limits.dial_ratio);
+    let mut builder = Server::builder(key).limits(limits);
+    if let Some(address) = settings.listen.unwrap_or_default().address() {
+        builder = builder.listen(address);
+    }
+    if let Some(folder) = data_dir {
+        builder = builder.data_dir(folder);
+    }
+    if let Some(Networks(list)) = &settings.net_restrict {
+        builder = builder.net_restrict(list.clone());
+    }
+    if let Some(name) = &settings.name {
+        builder = builder.client_name(name.clone());
+    }
+    for TrustedId(id) in &settings.trusted {
+        builder = builder.trusted_node(*id);
+    }
+    for spec in &settings.echo {
+        builder = builder.protocol(echo::protocol(*spec, echoed.clone()));
+    }
+    Ok(builder.start().await?)
+}
+
+/// Reports what happens until a signal has stopped the server.
+async fn follow(
+    server: &Server,
+    settings: Settings,
+    signals: Signals,
+    messages: mpsc::Receiver<Echoed>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut events = server.subscribe();
+    report.started(server)?;
+    // After the subscription, so that no event about them is missed.
+    for node in settings.static_nodes {
+        server.add_static(node);
+    }
+    let (stopping, mut is_stopping) = watch::channel(false);
+    let mut stop = tokio::spawn(stop_at_signal(signals, server.clone(), stopping));
+    let mut messages = Messages { queue: messages, put_aside: VecDeque::new() };
+    let mut status = tokio::time::interval(STATUS_EVERY);
+    loop {
+        // Events before messages: a peer is shown before what it sends.
+        tokio::select! {
+            biased;
+            Some(event) = events.next() => {
+                if let Event::PeerDropped { id, .. } = &event {
+                    for echoed in messages.take_from(*id) {
+                        report.echoed(&echoed)?;
+                    }
+                }
+                report.event(&event)?;
+                report.tick(server);
+            }
+            Ok(()) = is_stopping.changed() => report.stopping(),
+            _ = status.tick() => report.tick(server),
+            Some(echoed) = messages.next() => report.echoed(&echoed)?,
+            _ = &mut stop => return Ok(()),
+        }
+    }
+}
+
+/// Waits for a signal, stops the server, and says through `stopping` when it begins to.
+async fn stop_at_signal(mut signals: Signals, server: Server, stopping: watch::Sender<bool>) {
+    signals.next().await;
+    stopping.send_replace(true);
+    let impatient = tokio::spawn(async move {
+        signals.next().await;
+        // Whoever asks twice does not want to wait: the code of a process that SIGINT ends.
+        process::exit(130);
+    });
+    server.stop().await;
+    impatient.abort();
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Echoed messages on their way to the report.
+struct Messages {
+    queue: mpsc::Receiver<Echoed>,
+    /// Taken out of the queue while looking for those of one peer; at most as many as fit into it.
+    put_aside: VecDeque<Echoed>,
+}
+
+impl Messages {
+    async fn next(&mut self) -> Option<Echoed> {
+        match self.put_aside.pop_front() {
+            Some(echoed) => Some(echoed),
+            None => self.queue.recv().await,
+        }
+    }
+
+    /// Every message that `id` has sent so far, so that none is shown after its peer was dropped.
+    fn take_from(&mut self, id: NodeId) -> VecDeque<Echoed> {
+        while self.put_aside.len() < WAITING_MESSAGES
+            && let Ok(echoed) = self.queue.try_recv()
+        {
+            self.put_aside.push_back(echoed);
+        }
+        let (taken, kept) = self.put_aside.drain(..).partition(|echoed| echoed.id == id);
+        self.put_aside = kept;
+        taken
+    }
+}

@@ -1,0 +1,52 @@
+//! What can go wrong in a command, as one sentence each, and the exit code that it gives.
+
+use std::{io, process::ExitCode};
+
+use crate::{
+    commands::{devnet::DevnetError, enr::EnrError, ping::PingError, run::config::ConfigError},
+    key_file::KeyFileError,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The file of settings is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The network in one process did not come to be.
+    #[error(transparent)]
+    Devnet(#[from] DevnetError),
+    /// A node record could not be read or made.
+    #[error(transparent)]
+    Enr(#[from] EnrError),
+    /// The key could not be read or written.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// Standard output or the runtime failed.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// The node did not answer.
+    #[error(transparent)]
+    Ping(#[from] PingError),
+    /// The runtime or the signal handlers could not be set up.
+    #[error("the operating system refuses what a server needs: {0}")]
+    Runtime(#[source] io::Error),
+    /// The server could not start.
+    #[error(transparent)]
+    Start(#[from] peerage::StartError),
+}
+
+impl Failure {
+    /// 2 for a mistake in what was asked for, as clap has it for flags; 1 for everything else.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// Whether the reader of our output went away, as `head` does: nothing to complain about.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

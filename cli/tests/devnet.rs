@@ -1,0 +1,50 @@
+//! `peerage devnet`.
+
+mod common;
+
+use common::{json_lines, run, stdout};
+
+#[test]
+fn three_nodes_mesh_and_every_message_comes_through() {
+    let events =
+        json_lines(["devnet", "--nodes", "3", "--messages", "20", "--size", "100", "--json"]);
+    let summary = events.last().unwrap();
+    assert_eq!(summary["event"], "summary");
+    assert_eq!(summary["peers"], serde_json::json!([2, 2, 2]));
+    assert_eq!(summary["connections"], 3);
+    assert_eq!(summary["messages"], 3 * 2 * 20);
+    assert_eq!(summary["bytes"], 3 * 2 * 20 * 100);
+    let count = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((count("node"), count("mesh")), (3, 1));
+    assert!(count("peer_added") >= 6);
+}
+
+#[test]
+fn without_a_terminal_there_are_plain_lines_and_a_summary() {
+    let text = stdout(["devnet", "--nodes", "2", "--messages", "3"]);
+    assert!(text.contains("full mesh after "), "{text}");
+    assert!(text.contains("peers per node    1 1\n"), "{text}");
+    assert!(text.contains("messages          6\n"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_devnet_that_is_not_done_in_time_says_what_is_missing_and_fails() {
+    let output = run([
+        "devnet",
+        "--nodes",
+        "2",
+        "--messages",
+        "1000000000",
+        "--size",
+        "8",
+        "--timeout",
+        "1",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("0 of 2 exchanges done; node 0 still waits for messages of node 1"),
+        "{error}"
+    );
+}

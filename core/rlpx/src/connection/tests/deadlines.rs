@@ -56,6 +56,19 @@ fn one_deadline_covers_auth_ack_and_hello_together() {
 }
 
 #[test]
+fn a_late_first_verdict_leaves_hello_only_the_rest_of_the_time() {
+    let mut pair = Pair::new();
+    pair.b.decides = false;
+    pair.settle();
+    pair.b.wire.clear();
+    pair.wait(secs(9));
+    pair.b.connection.admit(pair.now);
+    pair.b.take_outgoing(pair.now);
+    sleep_until(&mut pair.b, &mut pair.now, secs(10));
+    assert_eq!(pair.b.connection.fault(), timed_out(10, Waiting::Handshaking));
+}
+
+#[test]
 fn the_time_for_the_first_verdict_counts_but_not_that_for_the_second() {
     let mut pair = Pair::new();
     pair.b.decides = false;

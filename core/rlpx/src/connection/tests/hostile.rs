@@ -154,11 +154,8 @@ fn hostile_hellos_end_with_their_reason() {
     for (what, code, payload, fault, reason) in rows {
         let mut raw = Raw::greeted();
         raw.send(code, &payload);
-        let compressed = hello::version(&payload).is_some_and(|version| version >= 5)
+        raw.snappy = hello::version(&payload).is_some_and(|version| version >= 5)
             && !matches!(fault, Fault::PeerMisbehaved(PeerMisbehaved::FrameTooLarge { .. }));
-        if compressed {
-            raw.ingress.enable_snappy();
-        }
         assert_ends(what, raw, fault, reason);
     }
 }
@@ -209,7 +206,7 @@ fn hostile_messages_end_with_their_reason() {
     for (what, snappy, code, payload, fault) in rows {
         let mut raw = Raw::greeted();
         raw.send(0x00, &hello_with(|_| ()));
-        raw.ingress.enable_snappy();
+        raw.snappy = true;
         if snappy {
             raw.egress.enable_snappy();
         }

@@ -13,6 +13,9 @@ pub(super) struct Raw {
     pub(super) victim: Side,
     pub(super) egress: Egress,
     pub(super) ingress: Ingress,
+    /// Whether everything that the victim says must be compressed. `ingress` would let an uncompressed
+    /// Disconnect pass.
+    pub(super) snappy: bool,
     /// Everything that the victim said in frames: id and payload.
     pub(super) heard: Vec<(u64, Vec<u8>)>,
     pub(super) now: Now,
@@ -32,7 +35,7 @@ impl Raw {
         let mut out = victim.take_outgoing(now);
         let ack = 2 + packet_size([out[0], out[1]]).unwrap();
         let (egress, ingress) = initiator.finish(&key(PEER), &out[..ack]).unwrap().split();
-        let mut raw = Self { victim, egress, ingress, heard: Vec::new(), now };
+        let mut raw = Self { victim, egress, ingress, snappy: false, heard: Vec::new(), now };
         raw.hear(&mut out[ack..]);
         assert_eq!(raw.heard.len(), 1, "because the victim says Hello");
         raw.heard.clear();
@@ -48,7 +51,7 @@ impl Raw {
         assert!(raw.victim.connection.is_open());
         if version >= 5 {
             raw.egress.enable_snappy();
-            raw.ingress.enable_snappy();
+            raw.snappy = true;
         }
         raw
     }
@@ -91,7 +94,11 @@ impl Raw {
     fn hear(&mut self, mut bytes: &mut [u8]) {
         let mut payload = Vec::new();
         while let Some(code) = self.ingress.open(&mut bytes, &mut payload).unwrap() {
-            self.heard.push((code, payload.clone()));
+            let plain = match self.snappy {
+                true => snap::raw::Decoder::new().decompress_vec(&payload).unwrap(),
+                false => payload.clone(),
+            };
+            self.heard.push((code, plain));
         }
     }
 }

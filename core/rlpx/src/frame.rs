@@ -12,6 +12,7 @@
 
 mod egress;
 mod ingress;
+mod snappy;
 #[cfg(test)]
 mod tests;
 

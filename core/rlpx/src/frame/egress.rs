@@ -1,6 +1,6 @@
 //! The sending half: messages into frames.
 
-use super::{HEAD, HEADER, MAX_FRAME, MAX_PAYLOAD, Stream};
+use super::{HEAD, HEADER, MAX_FRAME, MAX_PAYLOAD, Stream, snappy::Compressor};
 use crate::mac::{Mac, Tag};
 
 /// A payload that no frame can carry. Nothing was sealed, the connection is as it was.
@@ -15,18 +15,17 @@ pub struct Egress {
     stream: Stream,
     mac: Mac,
     snappy: bool,
-    /// The compressor's tables (2 KiB, 34 KiB after a payload above 1 KiB): made at the first
-    /// compression, kept so that a busy connection allocates nothing per message, dropped by
-    /// [`release`](Self::release).
-    pub(super) encoder: Option<Box<snap::raw::Encoder>>,
+    /// Made at the first compression, kept so that a busy connection allocates nothing per message,
+    /// dropped by [`release`](Self::release).
+    pub(super) compressor: Option<Box<Compressor>>,
 }
 
 impl Egress {
     pub(crate) fn new(aes_secret: &[u8; 32], mac: Mac) -> Self {
-        Self { stream: Stream::new(aes_secret), mac, snappy: false, encoder: None }
+        Self { stream: Stream::new(aes_secret), mac, snappy: false, compressor: None }
     }
 
-    /// Appends one message to `out` as a frame: compressed straight into `out` and encrypted there.
+    /// Appends one message to `out` as a frame: compressed, and encrypted in place in `out`.
     ///
     /// While `out` has room, nothing is allocated.
     pub fn seal(
@@ -44,7 +43,8 @@ impl Egress {
         out.extend_from_slice(&[0; HEAD]);
         encode_id(code, out);
         if self.snappy {
-            self.compress(payload, out);
+            let compressor = self.compressor.get_or_insert_with(|| Box::new(Compressor::new()));
+            compressor.compress(payload, out);
         } else {
             out.extend_from_slice(payload);
         }
@@ -77,18 +77,7 @@ impl Egress {
 
     /// Frees what only sealing needs; the next message makes it again. For connections that idle.
     pub fn release(&mut self) {
-        self.encoder = None;
-    }
-
-    /// Appends `payload`, which is at most [`MAX_PAYLOAD`] long, to `out`.
-    fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
-        let encoder = self.encoder.get_or_insert_with(|| Box::new(snap::raw::Encoder::new()));
-        let start = out.len();
-        out.resize(start + snap::raw::max_compress_len(payload.len()), 0);
-        let length = encoder
-            .compress(payload, &mut out[start..])
-            .expect("because the output has the room that the library asks for");
-        out.truncate(start + length);
+        self.compressor = None;
     }
 }
 

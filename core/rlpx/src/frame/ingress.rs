@@ -1,6 +1,6 @@
 //! The receiving half: frames into messages.
 
-use super::{HEAD, HEADER, MAX_HELLO, MAX_PAYLOAD, Stream, tail};
+use super::{HEAD, HEADER, MAX_HELLO, Stream, snappy, tail};
 use crate::{
     PeerMisbehaved,
     mac::{Mac, Tag},
@@ -9,9 +9,6 @@ use crate::{
 /// The message id of Disconnect. Some implementations never compress one, and it must be understood
 /// all the same: it says why the connection ends.
 const DISCONNECT: u64 = 0x01;
-
-/// No snappy element makes more than 64 bytes out of 3, so no valid payload grows more than this.
-const MAX_SNAPPY_GROWTH: usize = 22;
 
 /// The receiving half of a connection.
 ///
@@ -201,7 +198,7 @@ impl Ingress {
         let (id, data) = decode_id(&body[..size]).ok_or(PeerMisbehaved::BadMessageId)?;
         if !self.snappy || data.is_empty() {
             copy(data, payload);
-        } else if let Err(fault) = decompress(data, payload) {
+        } else if let Err(fault) = snappy::decompress(data, payload) {
             if id != DISCONNECT {
                 return Err(fault);
             }
@@ -224,28 +221,6 @@ impl std::fmt::Debug for Ingress {
 fn copy(data: &[u8], payload: &mut Vec<u8>) {
     payload.clear();
     payload.extend_from_slice(data);
-}
-
-/// Decompresses `data` into `payload`, in place of what that held.
-///
-/// # Security
-///
-/// The announced length is checked against the limit, and against what `data` could become at most,
-/// before memory is taken for it (snappy bomb).
-fn decompress(data: &[u8], payload: &mut Vec<u8>) -> Result<(), PeerMisbehaved> {
-    let length = snap::raw::decompress_len(data).map_err(|_| PeerMisbehaved::BadSnappy)?;
-    if length > MAX_PAYLOAD {
-        return Err(PeerMisbehaved::SnappyBomb(length as u64));
-    }
-    if length > data.len() * MAX_SNAPPY_GROWTH {
-        return Err(PeerMisbehaved::BadSnappy);
-    }
-    // Overwritten below, so what is there need not be cleared first.
-    payload.resize(length, 0);
-    snap::raw::Decoder::new()
-        .decompress(data, payload)
-        .map(|_| ())
-        .map_err(|_| PeerMisbehaved::BadSnappy)
 }
 
 /// Splits a message into its id, which is a canonical RLP integer, and its payload.

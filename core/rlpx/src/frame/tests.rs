@@ -417,10 +417,10 @@ fn an_idle_connection_holds_no_buffers() {
     let (first, second) = stream.split_at(100);
     assert_eq!(open_all(&mut ingress, first), Ok(vec![]));
     assert_eq!(open_all(&mut ingress, second).unwrap().len(), 1);
-    assert!(egress.encoder.is_some() && ingress.held.capacity() > 0);
+    assert!(egress.compressor.is_some() && ingress.held.capacity() > 0);
     egress.release();
     ingress.release();
-    assert!(egress.encoder.is_none());
+    assert!(egress.compressor.is_none());
     assert_eq!(ingress.held.capacity(), 0);
     assert!(size_of::<Egress>() + size_of::<Ingress>() < 2048, "a third of an idle connection");
 

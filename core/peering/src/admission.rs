@@ -257,3 +257,6 @@ impl PeerSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

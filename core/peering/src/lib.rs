@@ -11,7 +11,7 @@ mod dial;
 pub mod envelope;
 mod inbound;
 mod server;
-mod tie;
+pub mod tie;
 
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};

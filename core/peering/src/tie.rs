@@ -16,7 +16,7 @@
 //! does so because it has let *x* through. If *x* then comes to nothing, it does at both ends, as a
 //! connection has two; what remains is *y* at both, or nothing at both, never one at each. Without a third
 //! party in the way (a full server, a lost connection) *x* is refused nowhere (2, 3), so it is *x*.
-//! `tests/simultaneous.rs` goes through every order of events.
+//! `tests/peering/simultaneous.rs` goes through every order of events.
 //!
 //! **Two of one direction.** The first one stays: one end has not noticed yet that the other is gone, or
 //! the other end is at fault.
@@ -31,7 +31,7 @@ use crate::admission::Origin;
 
 /// Whether a connection of this origin between `own` and `other` is preferred to one in the opposite
 /// direction.
-pub(crate) fn prefers(own: &NodeId, origin: Origin, other: &NodeId) -> bool {
+pub fn prefers(own: &NodeId, origin: Origin, other: &NodeId) -> bool {
     match origin {
         Origin::Dialed => own < other,
         Origin::Inbound => other < own,

@@ -1,0 +1,293 @@
+//! The truth table of [`admit`](super::admit).
+
+use peerage_node::SecretKey;
+
+use super::*;
+
+const IDENTIFIED: Checkpoint = Checkpoint::Identified;
+const READY: Checkpoint = Checkpoint::Ready { useless: false };
+const USELESS: Checkpoint = Checkpoint::Ready { useless: true };
+
+/// Ids are chosen so that we prefer what we dialed to `HIGH`, and what `LOW` dialed to us.
+const OWN: NodeId = NodeId([0x80; 32]);
+const LOW: NodeId = NodeId([0x01; 32]);
+const HIGH: NodeId = NodeId([0xff; 32]);
+
+const ORDINARY: Standing = Standing { is_static: false, is_trusted: false };
+const STATIC: Standing = Standing { is_static: true, is_trusted: false };
+const TRUSTED: Standing = Standing { is_static: false, is_trusted: true };
+const BOTH: Standing = Standing { is_static: true, is_trusted: true };
+
+/// A peer in `slot`; its origin is that of the slot, and inbound for slots of their own.
+fn peer(slot: Slot) -> Peer {
+    let origin = if slot == Slot::Dialed { Origin::Dialed } else { Origin::Inbound };
+    let key = *SecretKey::from_bytes(&[1; 32]).unwrap().public();
+    Peer { conn: ConnId(0), key, origin, slot, since: Instant::START }
+}
+
+/// So many peers of nodes that play no part, in each kind of slot.
+fn others(dialed: u8, inbound: u8, own_slots: u8) -> PeerSet {
+    let mut peers = PeerSet::new(OWN);
+    for (count, slot) in
+        [(dialed, Slot::Dialed), (inbound, Slot::Inbound), (own_slots, Slot::Trusted)]
+    {
+        for i in 0..count {
+            let mut id = [0x40; 32];
+            id[1] = slot as u8;
+            id[2] = i;
+            peers.insert(NodeId(id), peer(slot));
+        }
+    }
+    peers
+}
+
+#[test]
+fn admission_follows_its_truth_table() {
+    use DisconnectReason::{ConnectedToSelf, TooManyPeers, UselessPeer};
+    use Origin::{Dialed, Inbound};
+
+    // Six ordinary slots: two to dial, four inbound.
+    let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
+    let none = Limits { max_peers: 0, ..limits.clone() };
+    let free = others(0, 0, 0);
+    let inbound_full = others(1, 4, 0);
+    let full = others(2, 4, 0);
+    // Row C2: go-ethereum counts these, and would be full.
+    let crowded_by_trusted = others(1, 3, 20);
+    let over_the_cap = others(2, 6, 0);
+
+    for (line, peers, limits, id, origin, standing, checkpoint, result) in [
+        // A free server takes anybody, in the slot of their origin.
+        (line!(), &free, &limits, LOW, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        (line!(), &free, &limits, LOW, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
+        (line!(), &free, &limits, LOW, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+        // Slots of their own, whoever dialed; trust is the stronger statement.
+        (line!(), &free, &limits, LOW, Inbound, STATIC, READY, Ok(Slot::Static)),
+        (line!(), &free, &limits, LOW, Dialed, STATIC, READY, Ok(Slot::Static)),
+        (line!(), &free, &limits, LOW, Inbound, TRUSTED, READY, Ok(Slot::Trusted)),
+        (line!(), &free, &limits, LOW, Dialed, BOTH, READY, Ok(Slot::Trusted)),
+        // Without a shared capability nobody is of use, trusted or not; and that is asked first.
+        (line!(), &free, &limits, LOW, Inbound, ORDINARY, USELESS, Err(UselessPeer)),
+        (line!(), &free, &limits, LOW, Inbound, TRUSTED, USELESS, Err(UselessPeer)),
+        (line!(), &full, &limits, LOW, Inbound, ORDINARY, USELESS, Err(UselessPeer)),
+        (line!(), &free, &limits, OWN, Inbound, ORDINARY, USELESS, Err(UselessPeer)),
+        // A full server: row I6, checks 1 and 2, at both checkpoints.
+        (line!(), &full, &limits, LOW, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+        (line!(), &full, &limits, LOW, Dialed, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+        (line!(), &full, &limits, LOW, Inbound, ORDINARY, READY, Err(TooManyPeers)),
+        (line!(), &over_the_cap, &limits, LOW, Dialed, ORDINARY, READY, Err(TooManyPeers)),
+        // Inbound slots are full before all are; dialed ones are then still free.
+        (line!(), &inbound_full, &limits, LOW, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+        (line!(), &inbound_full, &limits, LOW, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
+        // Static and trusted nodes come in nevertheless (row T2: there a static node does not).
+        (line!(), &full, &limits, LOW, Inbound, STATIC, IDENTIFIED, Ok(Slot::Static)),
+        (line!(), &full, &limits, LOW, Dialed, STATIC, READY, Ok(Slot::Static)),
+        (line!(), &full, &limits, LOW, Inbound, TRUSTED, READY, Ok(Slot::Trusted)),
+        (line!(), &over_the_cap, &limits, LOW, Inbound, TRUSTED, READY, Ok(Slot::Trusted)),
+        // And take nothing from ordinary ones (row C2).
+        (line!(), &crowded_by_trusted, &limits, LOW, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+        (line!(), &crowded_by_trusted, &limits, LOW, Dialed, ORDINARY, READY, Ok(Slot::Dialed)),
+        // No slots at all.
+        (line!(), &free, &none, LOW, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+        (line!(), &free, &none, LOW, Dialed, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+        (line!(), &free, &none, LOW, Inbound, TRUSTED, READY, Ok(Slot::Trusted)),
+        // Ourselves; on a full server that is not what is said.
+        (line!(), &free, &limits, OWN, Inbound, ORDINARY, IDENTIFIED, Err(ConnectedToSelf)),
+        (line!(), &free, &limits, OWN, Dialed, TRUSTED, IDENTIFIED, Err(ConnectedToSelf)),
+        (line!(), &full, &limits, OWN, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+    ] {
+        let candidate = Candidate { id, origin, standing, checkpoint };
+        assert_eq!(admit(peers, &candidate, limits), result, "row at line {line}");
+    }
+}
+
+#[test]
+fn a_second_connection_follows_the_truth_table() {
+    use DisconnectReason::{AlreadyConnected, TooManyPeers};
+    use Origin::{Dialed, Inbound};
+
+    // What is there: nothing, a connection past the first checkpoint, or a peer, and of which origin.
+    #[derive(Clone, Copy, Debug)]
+    enum There {
+        Pending(Origin),
+        Peer(Slot, Origin),
+    }
+    use There::{Peer as Is, Pending};
+
+    for (line, full, there, id, origin, standing, checkpoint, result) in [
+        // The same direction: the first one stays, trusted or not.
+        (
+            line!(),
+            false,
+            Is(Slot::Inbound, Inbound),
+            LOW,
+            Inbound,
+            ORDINARY,
+            IDENTIFIED,
+            Err(AlreadyConnected),
+        ),
+        (
+            line!(),
+            false,
+            Is(Slot::Inbound, Inbound),
+            LOW,
+            Inbound,
+            ORDINARY,
+            READY,
+            Err(AlreadyConnected),
+        ),
+        (
+            line!(),
+            false,
+            Is(Slot::Dialed, Dialed),
+            HIGH,
+            Dialed,
+            ORDINARY,
+            READY,
+            Err(AlreadyConnected),
+        ),
+        (
+            line!(),
+            false,
+            Is(Slot::Trusted, Inbound),
+            LOW,
+            Inbound,
+            TRUSTED,
+            IDENTIFIED,
+            Err(AlreadyConnected),
+        ),
+        // On a full server, "full" is what is said, as in go-ethereum.
+        (
+            line!(),
+            true,
+            Is(Slot::Inbound, Inbound),
+            LOW,
+            Inbound,
+            ORDINARY,
+            IDENTIFIED,
+            Err(TooManyPeers),
+        ),
+        // While neither is a peer, two of the same direction go on, and the first to be ready stays.
+        (line!(), false, Pending(Inbound), LOW, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        // Opposite directions, the new one is not preferred: refused, at once.
+        (
+            line!(),
+            false,
+            Is(Slot::Dialed, Dialed),
+            HIGH,
+            Inbound,
+            ORDINARY,
+            IDENTIFIED,
+            Err(AlreadyConnected),
+        ),
+        (
+            line!(),
+            false,
+            Is(Slot::Inbound, Inbound),
+            LOW,
+            Dialed,
+            ORDINARY,
+            IDENTIFIED,
+            Err(AlreadyConnected),
+        ),
+        (
+            line!(),
+            false,
+            Pending(Dialed),
+            HIGH,
+            Inbound,
+            ORDINARY,
+            IDENTIFIED,
+            Err(AlreadyConnected),
+        ),
+        (line!(), false, Pending(Inbound), LOW, Dialed, TRUSTED, IDENTIFIED, Err(AlreadyConnected)),
+        // At the second checkpoint only a peer stands in its way: the preferred one may come to nothing.
+        (line!(), false, Pending(Dialed), HIGH, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+        (
+            line!(),
+            false,
+            Is(Slot::Dialed, Dialed),
+            HIGH,
+            Inbound,
+            ORDINARY,
+            READY,
+            Err(AlreadyConnected),
+        ),
+        // Opposite directions, the new one is preferred: let through beside the other ...
+        (line!(), false, Pending(Inbound), HIGH, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
+        (line!(), false, Pending(Dialed), LOW, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+        // ... and heir to the place of the peer, free or not, of whatever kind.
+        (
+            line!(),
+            true,
+            Is(Slot::Inbound, Inbound),
+            HIGH,
+            Dialed,
+            ORDINARY,
+            IDENTIFIED,
+            Ok(Slot::Inbound),
+        ),
+        (
+            line!(),
+            true,
+            Is(Slot::Inbound, Inbound),
+            HIGH,
+            Dialed,
+            ORDINARY,
+            READY,
+            Ok(Slot::Inbound),
+        ),
+        (line!(), true, Is(Slot::Dialed, Dialed), LOW, Inbound, ORDINARY, READY, Ok(Slot::Dialed)),
+        (
+            line!(),
+            true,
+            Is(Slot::Trusted, Inbound),
+            HIGH,
+            Dialed,
+            TRUSTED,
+            READY,
+            Ok(Slot::Trusted),
+        ),
+        (line!(), true, Is(Slot::Static, Inbound), HIGH, Dialed, STATIC, READY, Ok(Slot::Static)),
+        // Where it is no heir, a free place is needed.
+        (line!(), true, Pending(Inbound), HIGH, Dialed, ORDINARY, READY, Err(TooManyPeers)),
+    ] {
+        let mut peers = if full { others(2, 3, 0) } else { others(0, 0, 0) };
+        match there {
+            Pending(of) => {
+                if full {
+                    peers.insert(NodeId([0x41; 32]), peer(Slot::Inbound));
+                }
+                peers.insert_pending(id, ConnId(9), of);
+            }
+            Is(slot, of) => {
+                if full && !slot.is_ordinary() {
+                    peers.insert(NodeId([0x41; 32]), peer(Slot::Inbound));
+                }
+                peers.insert(id, Peer { origin: of, ..peer(slot) });
+            }
+        }
+        let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
+        let candidate = Candidate { id, origin, standing, checkpoint };
+        assert_eq!(admit(&peers, &candidate, &limits), result, "row at line {line}: {there:?}");
+    }
+}
+
+#[test]
+fn ordinary_slots_are_counted_through_every_change() {
+    let mut peers = PeerSet::new(OWN);
+    type Step = (&'static str, fn(&mut PeerSet), (usize, usize));
+    let steps: [Step; 7] = [
+        ("add", |p| assert!(p.insert(LOW, peer(Slot::Inbound)).is_none()), (0, 1)),
+        ("replace", |p| assert!(p.insert(LOW, peer(Slot::Dialed)).is_some()), (1, 0)),
+        ("trust", |p| assert!(p.set_slot(&LOW, Slot::Trusted)), (0, 0)),
+        ("again", |p| assert!(!p.set_slot(&LOW, Slot::Trusted)), (0, 0)),
+        ("untrust", |p| assert!(p.set_slot(&LOW, Slot::Inbound)), (0, 1)),
+        ("unknown", |p| assert!(!p.set_slot(&HIGH, Slot::Inbound)), (0, 1)),
+        ("remove", |p| assert!(p.remove(&LOW).is_some() && p.is_empty()), (0, 0)),
+    ];
+    for (name, step, counts) in steps {
+        step(&mut peers);
+        assert_eq!((peers.dialed(), peers.inbound()), counts, "{name}");
+    }
+}

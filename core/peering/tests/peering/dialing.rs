@@ -1,0 +1,421 @@
+//! The dial scheduler, in rounds of (second, what happens, outputs). Row ids are those of the reference.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use peerage_peering::{Config, Limits};
+
+use crate::support::{Do::*, *};
+
+/// Nine peers, three of them to dial: six candidates are wanted at first.
+fn small() -> Limits {
+    Limits { max_peers: 9, ..limits() }
+}
+
+fn restricted(limits: Limits) -> Config {
+    Config { net_restrict: Some("10.0.0.0/24, 2001:db8::/32".parse().unwrap()), ..config(limits) }
+}
+
+/// TestDialSchedDynDial: rows D1, D2.
+#[test]
+fn candidates_are_wanted_twice_as_often_as_dialed_peers_are_missing() {
+    World::new(config(small())).play(&[
+        (0, Wait, "accepting; want 6"),
+        (0, Candidate(11), "dial 11; want 5"),
+        (0, Candidate(12), "dial 12; want 4"),
+        // A handshake is still in flight.
+        (1, DialOk(11, "a"), ""),
+        (1, Identify("a", 11), "admit a"),
+        // Two are missing now, and one is in flight.
+        (1, Ready("a"), "admit a; peer 11 by a as Dialed; want 3"),
+        // Connected: skipped, and the source is told that it may go on.
+        (2, Candidate(11), "want 3"),
+        (2, DialErr(12), "12 failed: dial failed: connection refused; want 4"),
+        // An inbound peer takes no slot for dialing.
+        (3, PeerIn("b", 13), "proceed b; admit b; admit b; peer 13 by b as Inbound"),
+        (3, Candidate(14), "dial 14; want 3"),
+        (3, PeerOut("c", 14), "admit c; admit c; peer 14 by c as Dialed; want 2"),
+        (3, Candidate(15), "dial 15; want 1"),
+        (3, PeerOut("d", 15), "admit d; admit d; peer 15 by d as Dialed; want 0"),
+        // More than wanted: dropped.
+        (4, Candidate(16), "want 0"),
+        // A slot is free again.
+        (5, Close("c"), "dropped 14 by c; want 2"),
+        (5, Candidate(16), "dial 16; want 1"),
+    ]);
+}
+
+#[test]
+fn dials_in_flight_are_bounded_whatever_is_missing() {
+    World::new(config(Limits { max_dialing: 2, ..limits() })).play(&[
+        (0, Wait, "accepting; want 2"),
+        (0, Candidate(11), "dial 11; want 1"),
+        (0, Candidate(12), "dial 12; want 0"),
+        (0, Candidate(13), "want 0"),
+        // Static nodes wait as well.
+        (0, AddStatic(14), ""),
+        (0, DialErr(11), "11 failed: dial failed: connection refused; dial 14"),
+    ]);
+}
+
+/// Row D3, in its order.
+#[test]
+fn a_candidate_is_not_dialed_when_anything_speaks_against_it() {
+    World::new(restricted(small())).play(&[
+        (0, Wait, "accepting; want 6"),
+        // Ourselves.
+        (0, Candidate(1), "want 6"),
+        // No TCP port; a name, which only a user may have dialed.
+        (0, CandidateAt(11, "10.0.0.11:0"), "want 6"),
+        (0, CandidateAt(11, "example.org:30303"), "want 6"),
+        // TestDialSchedNetRestrict.
+        (0, CandidateAt(11, "10.0.1.11:30303"), "want 6"),
+        (0, CandidateAt(11, "[2001:db9::1]:30303"), "want 6"),
+        (0, CandidateAt(11, "[2001:db8::1]:30303"), "dial 11 at [2001:db8::1]:30303; want 5"),
+        // Already dialed, with another address.
+        (0, Candidate(11), "want 5"),
+        // A moment ago.
+        (1, DialErr(11), "11 failed: dial failed: connection refused; want 6"),
+        (34, Candidate(11), "want 6"),
+        (35, Candidate(11), "dial 11; want 5"),
+        // Its own schedule.
+        (35, AddStatic(12), "dial 12"),
+        (36, DialErr(12), "12 failed: dial failed: connection refused, again in 35 s"),
+        (70, Candidate(12), "want 5"),
+    ]);
+}
+
+/// TestDialSchedHistory: row D4.
+#[test]
+fn no_node_is_dialed_twice_within_the_history_not_even_after_remove_and_add() {
+    World::new(config(small())).play(&[
+        (0, AddStatic(11), "accepting; want 6; dial 11"),
+        (1, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (2, RemoveStatic(11), "end a: disconnect requested"),
+        (2, Close("a"), "dropped 11 by a"),
+        (3, AddStatic(11), ""),
+        (34, Wait, ""),
+        (35, Wait, "dial 11"),
+        (36, RemoveStatic(11), "cancel 11"),
+        // A candidate has the same history.
+        (69, Candidate(11), "want 6"),
+        (70, Candidate(11), "dial 11; want 5"),
+    ]);
+}
+
+/// TestDialSchedStaticDial, and better than rows T2 and T3: static nodes take no slot of others.
+#[test]
+fn every_static_node_is_connected_and_candidates_are_dialed_beside_them() {
+    let mut world = World::new(config(Limits { max_peers: 3, ..limits() }));
+    world.play(&[(0, Wait, "accepting; want 2")]);
+    for (n, conn) in [(11, "a"), (12, "b"), (13, "c"), (14, "d"), (15, "e")] {
+        world.play(&[
+            (0, AddStatic(n), &format!("dial {n}")),
+            (
+                0,
+                PeerOut(conn, n),
+                &format!("admit {conn}; admit {conn}; peer {n} by {conn} as Static"),
+            ),
+        ]);
+    }
+    world.play(&[
+        // The ordinary slots are all there: one to dial, two for inbound peers.
+        (1, PeerIn("f", 21), "proceed f; admit f; admit f; peer 21 by f as Inbound"),
+        (1, PeerIn("g", 22), "proceed g; admit g; admit g; peer 22 by g as Inbound"),
+        (1, Candidate(23), "dial 23; want 1"),
+        (1, PeerOut("h", 23), "admit h; admit h; peer 23 by h as Dialed; want 0"),
+        // Full. A static node connects nevertheless.
+        (2, AddStatic(24), "dial 24"),
+        (2, PeerOut("i", 24), "admit i; admit i; peer 24 by i as Static"),
+        // It lasted, so it is dialed again at once.
+        (70, Close("i"), "dropped 24 by i; dial 24"),
+    ]);
+    assert_eq!(world.server.counts().peers, 8);
+}
+
+/// TestDialSchedStaticDial: preferred to candidates.
+#[test]
+fn static_nodes_get_free_room_before_candidates_are_asked_for() {
+    World::new(config(Limits { max_dialing: 1, ..limits() })).play(&[
+        (0, Candidate(11), "accepting; want 1; dial 11; want 0"),
+        (0, AddStatic(12), ""),
+        (0, DialErr(11), "11 failed: dial failed: connection refused; dial 12"),
+        (0, DialErr(12), "12 failed: dial failed: connection refused, again in 35 s; want 1"),
+    ]);
+}
+
+/// TestDialSchedManyStaticNodes.
+#[test]
+fn among_static_nodes_that_are_due_the_choice_is_random() {
+    let first = |seed| {
+        let static_nodes = (11..=40).map(node).collect();
+        let config = Config { static_nodes, ..config(Limits { max_dialing: 1, ..limits() }) };
+        let lines = World::seeded(config, seed).advance(0);
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        lines[2].clone()
+    };
+    let chosen: BTreeSet<String> = (0..20).map(first).collect();
+    assert!(chosen.len() > 5, "{chosen:?}");
+    assert_eq!(first(3), first(3));
+}
+
+/// TestDialSchedRemoveStatic.
+#[test]
+fn a_removed_static_node_is_not_dialed() {
+    World::new(config(small())).play(&[
+        (0, AddStatic(11), "accepting; want 6; dial 11"),
+        (1, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
+        (2, RemoveStatic(11), ""),
+        (400, Wait, ""),
+        // While it is being dialed, and while its handshake is under way.
+        (400, AddStatic(11), "dial 11"),
+        (400, RemoveStatic(11), "cancel 11"),
+        // The cancellation came too late: nobody wants the connection.
+        (400, DialOk(11, "a"), "end a: disconnect requested"),
+        (400, Close("a"), ""),
+        (500, AddStatic(11), "dial 11"),
+        (500, DialOk(11, "b"), ""),
+        (500, RemoveStatic(11), "end b: disconnect requested; want 5"),
+        (
+            501,
+            Close("b"),
+            "11 failed: handshake failed: we disconnected: the connection was lost; want 6",
+        ),
+        (900, Wait, ""),
+    ]);
+}
+
+/// Row T4, and T6: there a dead static node is dialed twice each minute, for ever.
+#[test]
+fn a_dead_static_node_is_dialed_for_ever_ever_less_often() {
+    let mut world = World::new(config(small()));
+    world.play(&[(0, AddStatic(11), "accepting; want 6; dial 11")]);
+    let mut at = 0;
+    for wait in [35, 70, 140, 280, 300, 300, 300] {
+        let failed = format!("11 failed: dial failed: connection refused, again in {wait} s");
+        world.play(&[(at, DialErr(11), &failed), (at + wait - 1, Wait, "")]);
+        at += wait;
+        world.play(&[(at, Wait, "dial 11")]);
+    }
+    // A connection that does not last is a failure as well (row D9: there nothing follows from it).
+    world.play(&[
+        (at, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (at + 59, Close("a"), "dropped 11 by a"),
+        (at + 358, Wait, ""),
+        (at + 359, Wait, "dial 11"),
+        (at + 359, DialOk(11, "b"), ""),
+        (
+            at + 360,
+            Close("b"),
+            "11 failed: handshake failed: we disconnected: the connection was lost, again in 300 s",
+        ),
+        (at + 660, Wait, "dial 11"),
+        // One that lasts is the end of the row.
+        (at + 661, PeerOut("c", 11), "admit c; admit c; peer 11 by c as Static"),
+        (at + 721, Close("c"), "dropped 11 by c; dial 11"),
+        (at + 722, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
+    ]);
+}
+
+#[test]
+fn jitter_keeps_static_nodes_apart_that_failed_together() {
+    let config = Config { static_nodes: vec![node(11), node(12)], ..config(Limits::default()) };
+    let mut world = World::new(config);
+    world.advance(0);
+    world.act(&DialErr(11));
+    world.act(&DialErr(12));
+    let due: BTreeSet<_> = world.server.statics().map(|of| of.next_dial.unwrap()).collect();
+    assert_eq!(due.len(), 2);
+    let soonest = world.now().mono + Duration::from_secs(35);
+    assert!(due.iter().all(|at| *at >= soonest && *at < soonest + Duration::from_secs(7)));
+}
+
+/// Row S4: there the endpoint of a static node cannot be changed.
+#[test]
+fn adding_a_static_node_again_gives_it_the_new_endpoint_and_dials_at_once() {
+    World::new(config(small())).play(&[
+        (0, AddStatic(11), "accepting; want 6; dial 11"),
+        // The same endpoint changes nothing.
+        (1, AddStatic(11), ""),
+        (1, AddStaticAt(11, "10.0.9.9:1"), "cancel 11; dial 11 at 10.0.9.9:1"),
+        (2, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
+        (3, AddStaticAt(11, "10.0.9.9:1"), ""),
+        (3, AddStaticAt(11, "10.0.9.9:2"), "dial 11 at 10.0.9.9:2"),
+        // A handshake with the old endpoint is in the way.
+        (4, DialOk(11, "a"), ""),
+        (4, AddStatic(11), "end a: disconnect requested; dial 11"),
+        (4, Close("a"), ""),
+        (5, PeerOut("b", 11), "admit b; admit b; peer 11 by b as Static"),
+        // Connected: for the next time.
+        (6, AddStaticAt(11, "10.0.9.9:3"), ""),
+        (99, Close("b"), "dropped 11 by b; dial 11 at 10.0.9.9:3"),
+    ]);
+}
+
+/// TestDialSchedDNSHostname: row T5.
+#[test]
+fn a_static_node_with_a_name_is_resolved_at_each_dial() {
+    World::new(config(small())).play(&[
+        (0, AddStaticAt(11, "example.org:30303"), "accepting; want 6; resolve example.org"),
+        (
+            1,
+            Resolved(&["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "0.0.0.0"]),
+            "dial 11 at 192.0.2.1:30303 [2001:db8::1]:30303",
+        ),
+        (2, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
+        (37, Wait, "resolve example.org"),
+        (38, Resolved(&[]), "11 failed: its host name could not be resolved, again in 70 s"),
+        (108, Wait, "resolve example.org"),
+        // It has moved.
+        (108, Resolved(&["192.0.2.2"]), "dial 11 at 192.0.2.2:30303"),
+        (109, DialErr(11), "11 failed: dial failed: connection refused, again in 140 s"),
+        // An answer to a question that nobody asks any longer.
+        (249, Wait, "resolve example.org"),
+        (250, RemoveStatic(11), ""),
+        (250, Resolved(&["192.0.2.2"]), ""),
+    ]);
+}
+
+#[test]
+fn a_name_with_hundreds_of_addresses_is_dialed_at_a_few() {
+    const MANY: &[&str] = &[
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.3",
+        "192.0.2.4",
+        "192.0.2.5",
+        "192.0.2.6",
+        "192.0.2.7",
+        "192.0.2.8",
+        "192.0.2.9",
+        "192.0.2.10",
+    ];
+    let mut world = World::new(config(small()));
+    world.play(&[(0, AddStaticAt(11, "a.example:1"), "accepting; want 6; resolve a.example")]);
+    let lines = world.act(&Resolved(MANY));
+    assert_eq!(lines[0].matches("192.0.2.").count(), 8, "{lines:?}");
+}
+
+/// Row T7: there a node with nothing but a name is never dialed, and its addresses are never checked.
+#[test]
+fn net_restriction_holds_for_the_addresses_behind_a_name() {
+    World::new(restricted(small())).play(&[
+        (0, AddStaticAt(11, "example.org:1"), "accepting; want 6; resolve example.org"),
+        (0, Resolved(&["192.0.2.1", "10.0.0.99"]), "dial 11 at 10.0.0.99:1"),
+        (0, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
+        (35, Wait, "resolve example.org"),
+        (
+            35,
+            Resolved(&["192.0.2.1"]),
+            "11 failed: its address is outside the net restriction, again in 70 s",
+        ),
+        // One with an address says so too, instead of never being heard of.
+        (
+            36,
+            AddStaticAt(12, "192.0.2.1:1"),
+            "12 failed: its address is outside the net restriction, again in 35 s",
+        ),
+    ]);
+}
+
+/// TestDialSchedResolve, as far as there is a resolver: the endpoint comes with the next `AddStatic`.
+#[test]
+fn a_static_node_without_endpoint_waits_for_one() {
+    let mut world = World::new(config(small()));
+    world.play(&[
+        (0, AddKey(11), "accepting; want 6"),
+        (500, Wait, ""),
+        (500, AddStatic(11), "dial 11"),
+    ]);
+    // It may also come by itself.
+    world.play(&[
+        (600, AddKey(12), ""),
+        (600, PeerIn("a", 12), "proceed a; admit a; admit a; peer 12 by a as Static"),
+        (700, Close("a"), "dropped 12 by a"),
+        (999, Wait, ""),
+    ]);
+}
+
+/// TestDialSchedPendingInbound.
+#[test]
+fn a_node_whose_inbound_handshake_is_under_way_is_dialed_only_after_it() {
+    World::new(config(small())).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 6; proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        (0, Candidate(11), "want 6"),
+        (0, AddStatic(11), ""),
+        (9, Close("a"), "dial 11"),
+    ]);
+}
+
+/// Row I11: there the failure of a second connection clears the mark of the first.
+#[test]
+fn a_second_inbound_handshake_that_fails_leaves_the_mark_of_the_first() {
+    World::new(config(small())).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 6; proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, Identify("b", 11), "admit b"),
+        (1, Close("b"), ""),
+        (1, Candidate(11), "want 6"),
+        (2, Close("a"), ""),
+        (2, Candidate(11), "dial 11; want 5"),
+    ]);
+}
+
+#[test]
+fn a_node_that_comes_while_its_name_is_looked_up_is_not_dialed() {
+    World::new(config(small())).play(&[
+        (0, AddStaticAt(11, "example.org:1"), "accepting; want 6; resolve example.org"),
+        (0, Accept("a", "127.0.0.1"), "proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        (1, Resolved(&["192.0.2.1"]), ""),
+        (1, Ready("a"), "admit a; peer 11 by a as Static"),
+        (99, Close("a"), "dropped 11 by a; resolve example.org"),
+        // Or becomes a peer: the answer is not waited for.
+        (99, PeerIn("b", 11), "proceed b; admit b; admit b; peer 11 by b as Static"),
+        (99, Resolved(&["192.0.2.1"]), ""),
+    ]);
+}
+
+/// Row D8: there the dial goes on.
+#[test]
+fn a_dial_in_flight_is_cancelled_when_its_node_becomes_a_peer() {
+    World::new(config(small())).play(&[
+        (0, Candidate(11), "accepting; want 6; dial 11; want 5"),
+        (
+            0,
+            PeerIn("a", 11),
+            "proceed a; admit a; admit a; peer 11 by a as Inbound; cancel 11; want 6",
+        ),
+        // Nobody hears of the failure.
+        (1, DialErr(11), ""),
+        // Or it came too late.
+        (40, Close("a"), "dropped 11 by a"),
+        (40, Candidate(11), "dial 11; want 5"),
+        (
+            40,
+            PeerIn("b", 11),
+            "proceed b; admit b; admit b; peer 11 by b as Inbound; cancel 11; want 6",
+        ),
+        (41, DialOk(11, "c"), "end c: already connected"),
+        (41, Identify("c", 11), ""),
+        (42, Close("c"), ""),
+    ]);
+}
+
+/// Row C18.
+#[test]
+fn without_dialing_nothing_is_dialed_and_all_slots_are_inbound() {
+    let static_nodes = vec![node(11)];
+    let mut world = World::new(Config { dialing: false, static_nodes, ..config(small()) });
+    world.play(&[
+        (0, Wait, "accepting; want 0"),
+        (0, Candidate(12), "want 0"),
+        (500, AddStatic(13), ""),
+        (500, PeerIn("a", 11), "proceed a; admit a; admit a; peer 11 by a as Static"),
+    ]);
+    for (n, conn) in (21..30).zip(["b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
+        world.act(&PeerIn(conn, n));
+    }
+    assert_eq!(world.server.counts().inbound, 9);
+}

@@ -1,0 +1,310 @@
+//! Checkpoints, slots and commands, in rounds of (second, what happens, outputs). Row ids are those of the
+//! reference.
+
+use peerage_peering::{Config, Limits};
+
+use crate::support::{Do::*, *};
+
+/// Three peers: one to dial, two inbound.
+fn small() -> Limits {
+    Limits { max_peers: 3, ..limits() }
+}
+
+/// TestServerAtCap, TestServerPeerLimits: rows C2, S6, T1.
+#[test]
+fn a_full_server_takes_trusted_nodes_only() {
+    let trusted = vec![id(31)];
+    World::new(Config { trusted, ..config(small()) }).play(&[
+        (
+            0,
+            PeerIn("a", 11),
+            "accepting; want 2; proceed a; admit a; admit a; peer 11 by a as Inbound",
+        ),
+        (0, PeerIn("b", 12), "proceed b; admit b; admit b; peer 12 by b as Inbound"),
+        (0, Accept("c", "127.0.0.1"), "proceed c"),
+        (0, Identify("c", 13), "reject c: too many peers"),
+        (0, Close("c"), ""),
+        (1, PeerIn("d", 31), "proceed d; admit d; admit d; peer 31 by d as Trusted"),
+        // Trust that is given and taken moves a connected peer between the slots.
+        (2, AddTrusted(11), "slot of 11: Trusted"),
+        (2, AddTrusted(11), ""),
+        (2, PeerIn("e", 14), "proceed e; admit e; admit e; peer 14 by e as Inbound"),
+        // Over the cap now: it stays, and nobody else comes.
+        (3, RemoveTrusted(11), "slot of 11: Inbound; want 0"),
+        (3, Close("b"), "dropped 12 by b; want 2"),
+        (3, Accept("f", "127.0.0.1"), "proceed f"),
+        (3, Identify("f", 15), "reject f: too many peers"),
+        (3, Close("f"), ""),
+        // Taking it from one that is gone applies when it comes again.
+        (4, Close("d"), "dropped 31 by d"),
+        (4, RemoveTrusted(31), ""),
+        (4, Accept("g", "127.0.0.1"), "proceed g"),
+        (4, Identify("g", 31), "reject g: too many peers"),
+    ]);
+}
+
+/// TestServerPeerLimits.
+#[test]
+fn a_server_without_slots_takes_trusted_and_static_nodes_only() {
+    World::new(config(Limits { max_peers: 0, ..limits() })).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 0; proceed a"),
+        (0, Identify("a", 11), "reject a: too many peers"),
+        (0, AddTrusted(12), ""),
+        (0, PeerIn("b", 12), "proceed b; admit b; admit b; peer 12 by b as Trusted"),
+        (0, AddStatic(13), "dial 13"),
+        (0, PeerOut("c", 13), "admit c; admit c; peer 13 by c as Static"),
+        // Whoever dials.
+        (99, Close("c"), "dropped 13 by c; dial 13"),
+        (99, PeerIn("d", 13), "proceed d; admit d; admit d; peer 13 by d as Static; cancel 13"),
+    ]);
+}
+
+/// Rows C2 and T3.
+#[test]
+fn trusted_and_static_peers_never_starve_ordinary_ones() {
+    let mut world = World::new(config(small()));
+    world.advance(0);
+    for (n, conn) in (31..).zip(["a", "b", "c", "d", "e", "f"]) {
+        world.act(&AddTrusted(n));
+        world.act(&PeerIn(conn, n));
+    }
+    world.play(&[
+        (1, PeerIn("g", 11), "proceed g; admit g; admit g; peer 11 by g as Inbound"),
+        (1, PeerIn("h", 12), "proceed h; admit h; admit h; peer 12 by h as Inbound"),
+        (1, Candidate(13), "dial 13; want 1"),
+        (1, PeerOut("i", 13), "admit i; admit i; peer 13 by i as Dialed; want 0"),
+    ]);
+}
+
+#[test]
+fn becoming_static_moves_a_connected_peer_to_a_slot_of_its_own() {
+    World::new(config(small())).play(&[
+        (
+            0,
+            PeerIn("a", 11),
+            "accepting; want 2; proceed a; admit a; admit a; peer 11 by a as Inbound",
+        ),
+        (0, AddStatic(11), "slot of 11: Static"),
+        (0, AddTrusted(11), "slot of 11: Trusted"),
+        (0, RemoveTrusted(11), "slot of 11: Static"),
+    ]);
+}
+
+/// The slot that was free at the first checkpoint may be taken at the second: row I9.
+#[test]
+fn both_checkpoints_ask_the_same() {
+    World::new(config(Limits { max_peers: 2, ..limits() })).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 2; proceed a"),
+        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, Identify("a", 11), "admit a"),
+        (0, Identify("b", 12), "admit b"),
+        (0, Ready("a"), "admit a; peer 11 by a as Inbound"),
+        (0, Ready("b"), "reject b: too many peers"),
+        (0, Close("b"), ""),
+    ]);
+}
+
+/// TestServerSetupConn: useless, self, another identity than was dialed, a second connection.
+#[test]
+fn connections_are_rejected_with_the_reason_that_fits() {
+    World::new(config(limits())).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        (0, ReadyUseless("a"), "reject a: useless peer"),
+        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, Identify("b", 1), "reject b: connected to self"),
+        (0, Candidate(12), "dial 12; want 31"),
+        (0, DialOk(12, "c"), ""),
+        (0, Identify("c", 13), "reject c: unexpected identity"),
+        (
+            0,
+            Close("c"),
+            "12 failed: handshake failed: we disconnected: the connection was lost; want 32",
+        ),
+        (0, PeerIn("d", 14), "proceed d; admit d; admit d; peer 14 by d as Inbound"),
+        (0, Accept("e", "127.0.0.1"), "proceed e"),
+        (0, Identify("e", 14), "reject e: already connected"),
+        (0, Close("e"), ""),
+        // What a driver says of a connection that has been rejected changes nothing.
+        (0, Ready("b"), ""),
+        (0, Identify("b", 15), ""),
+        (0, Close("b"), ""),
+        (0, Close("b"), ""),
+    ]);
+}
+
+/// Row C13.
+#[test]
+fn a_server_without_protocols_finds_nobody_useless() {
+    let config = Config { require_shared_capability: false, ..config(limits()) };
+    World::new(config).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        (0, ReadyUseless("a"), "admit a; peer 11 by a as Inbound"),
+    ]);
+}
+
+/// TestServerRemovePeerDisconnect: rows S5, T9.
+#[test]
+fn removing_a_static_node_disconnects_it_and_it_is_dropped_once_it_has_gone() {
+    World::new(config(small())).play(&[
+        (0, AddStatic(11), "accepting; want 2; dial 11"),
+        (0, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (70, RemoveStatic(11), "end a: disconnect requested"),
+        (70, RemoveStatic(11), ""),
+        (70, Disconnect(11), ""),
+        // It is still there, and takes no other slot.
+        (70, AddTrusted(11), ""),
+        (71, Close("a"), "dropped 11 by a"),
+        // Not redialed, and not banned; a trusted node stays trusted.
+        (500, Wait, ""),
+        (500, PeerIn("b", 11), "proceed b; admit b; admit b; peer 11 by b as Trusted"),
+        // A peer that never was static is disconnected as well.
+        (501, RemoveStatic(11), "end b: disconnect requested"),
+    ]);
+}
+
+#[test]
+fn disconnecting_ends_every_connection_to_the_node_once() {
+    World::new(config(small())).play(&[
+        (
+            0,
+            PeerIn("a", 11),
+            "accepting; want 2; proceed a; admit a; admit a; peer 11 by a as Inbound",
+        ),
+        (0, Disconnect(11), "end a: subprotocol reason"),
+        (0, Disconnect(11), ""),
+        (0, Disconnect(12), ""),
+        (0, Close("a"), "dropped 11 by a"),
+        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, Identify("b", 11), "admit b"),
+        (0, Disconnect(11), "end b: subprotocol reason"),
+        (0, Ready("b"), ""),
+        (0, Close("b"), ""),
+        // A static node comes back.
+        (100, AddStatic(11), "dial 11"),
+        (100, PeerOut("c", 11), "admit c; admit c; peer 11 by c as Static"),
+        (200, Disconnect(11), "end c: subprotocol reason"),
+        (200, Close("c"), "dropped 11 by c; dial 11"),
+    ]);
+}
+
+/// TestServerInboundThrottle: rows I1, I2.
+#[test]
+fn a_stranger_who_comes_again_too_soon_is_refused_before_any_cryptography() {
+    World::new(config(limits())).play(&[
+        (0, Accept("a", "192.0.3.1"), "accepting; want 32; proceed a"),
+        (0, Close("a"), ""),
+        (29, Accept("b", "192.0.3.1"), "refuse b: its address came again too soon"),
+        // Nothing more is heard of it, and nothing is kept.
+        (29, Close("b"), ""),
+        (30, Accept("c", "192.0.3.1"), "proceed c"),
+    ]);
+}
+
+#[test]
+fn the_listener_pauses_while_all_handshakes_are_taken() {
+    World::new(config(Limits { max_handshakes: 2, ..limits() })).play(&[
+        (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
+        (0, Accept("b", "127.0.0.1"), "proceed b; not accepting"),
+        // One that was on its way.
+        (0, Accept("c", "127.0.0.1"), "refuse c: too many handshakes are under way"),
+        // The place is free once the connection is a peer ...
+        (0, Identify("a", 11), "admit a"),
+        (0, Ready("a"), "admit a; peer 11 by a as Inbound; accepting"),
+        (0, Accept("d", "127.0.0.1"), "proceed d; not accepting"),
+        // ... or has closed; one that was rejected still has a socket until then.
+        (0, Identify("b", 1), "reject b: connected to self"),
+        (0, Close("b"), "accepting"),
+    ]);
+}
+
+#[test]
+fn streams_pass_the_checkpoints_but_neither_throttle_nor_bound() {
+    let net_restrict = Some("10.0.0.0/8".parse().unwrap());
+    let limits = Limits { max_handshakes: 0, ..limits() };
+    World::new(Config { net_restrict, ..config(limits) }).play(&[
+        (0, Stream("a", None), "not accepting; want 32"),
+        (0, Identify("a", 11), "admit a"),
+        (0, Ready("a"), "admit a; peer 11 by a as Inbound"),
+        (0, Stream("b", Some(12)), ""),
+        (0, Identify("b", 12), "admit b"),
+        (0, Ready("b"), "admit b; peer 12 by b as Dialed; want 30"),
+        (0, Stream("c", Some(13)), ""),
+        (0, Identify("c", 14), "reject c: unexpected identity"),
+        (0, Stream("d", None), ""),
+        (0, Identify("d", 1), "reject d: connected to self"),
+    ]);
+}
+
+/// Row S2.
+#[test]
+fn stopping_says_goodbye_to_everybody_and_waits_for_every_connection() {
+    World::new(config(limits())).play(&[
+        (
+            0,
+            PeerIn("a", 11),
+            "accepting; want 32; proceed a; admit a; admit a; peer 11 by a as Inbound",
+        ),
+        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, Candidate(12), "dial 12; want 31"),
+        (0, Candidate(13), "dial 13; want 30"),
+        (0, DialOk(13, "c"), ""),
+        (
+            1,
+            Stop,
+            "cancel 12; end a: client quitting; end b: client quitting; end c: client quitting; \
+             not accepting; want 0",
+        ),
+        (1, Stop, ""),
+        (1, Accept("d", "127.0.0.1"), "refuse d: the server is stopping"),
+        (1, Stream("e", None), "refuse e: the server is stopping"),
+        (1, Identify("b", 14), ""),
+        (1, AddStatic(15), ""),
+        (1, Candidate(15), ""),
+        (2, Close("a"), "dropped 11 by a"),
+        (2, Close("b"), ""),
+        (2, Close("c"), ""),
+        // Too late to be cancelled.
+        (2, DialOk(12, "f"), "end f: client quitting"),
+        (3, Close("f"), "stopped"),
+        (9, Stop, ""),
+        (9, Accept("g", "127.0.0.1"), "refuse g: the server is stopping"),
+    ]);
+}
+
+#[test]
+fn an_idle_server_stops_at_once() {
+    let static_nodes = vec![node_at(11, "example.org:1")];
+    World::new(Config { static_nodes, ..config(limits()) }).play(&[
+        (0, Wait, "accepting; want 32; resolve example.org"),
+        // Nobody waits for a name.
+        (0, Stop, "not accepting; want 0; stopped"),
+        (0, Resolved(&["192.0.2.1"]), ""),
+        (999, Wait, ""),
+    ]);
+}
+
+#[test]
+fn getters_show_what_there_is() {
+    let mut world = World::new(config(limits()));
+    world.advance(0);
+    for what in [AddStatic(11), AddStatic(12), AddTrusted(13), Accept("a", "127.0.0.1")] {
+        world.act(&what);
+    }
+    world.act(&DialErr(12));
+    world.act(&PeerOut("b", 11));
+    let counts = world.server.counts();
+    assert_eq!((counts.peers, counts.dialing, counts.handshakes, counts.dialed), (1, 0, 1, 0));
+    let peer = world.server.peers().get(&id(11)).unwrap();
+    assert_eq!(world.server.remote(peer.conn), Some(endpoint(11)));
+    assert_eq!(peer.key, key(11));
+    let mut statics: Vec<_> = world
+        .server
+        .statics()
+        .map(|of| (number(&of.node.id()), of.failures, of.next_dial.is_some()))
+        .collect();
+    statics.sort_unstable();
+    assert_eq!(statics, [(11, 0, false), (12, 1, true)]);
+    assert!(world.server.trusted().contains(&id(13)) && world.server.standing(&id(13)).is_trusted);
+}

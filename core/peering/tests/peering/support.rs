@@ -1,0 +1,280 @@
+//! A driver for tests: nodes are small numbers, connections have names, and outputs are text, so that
+//! rounds can be written as data.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::LazyLock, time::Duration};
+
+use peerage_machine::{Instant, Machine, Now};
+use peerage_node::{Node, NodeId, PublicKey, SecretKey};
+use peerage_peering::{
+    Backoff, Config, Limits, Server, Throttle,
+    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+};
+use peerage_rlpx::{DisconnectReason, Fault, Local};
+
+/// Something that happens. Nodes are numbers; `&'static str` names a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Do {
+    Accept(&'static str, &'static str),
+    AddKey(u8),
+    AddStatic(u8),
+    AddStaticAt(u8, &'static str),
+    AddTrusted(u8),
+    Candidate(u8),
+    CandidateAt(u8, &'static str),
+    Close(&'static str),
+    Disconnect(u8),
+    /// The dial to a node succeeds, as this connection.
+    DialOk(u8, &'static str),
+    DialErr(u8),
+    Identify(&'static str, u8),
+    /// Becomes a peer by an inbound connection.
+    PeerIn(&'static str, u8),
+    /// Becomes a peer by the dial under way.
+    PeerOut(&'static str, u8),
+    Ready(&'static str),
+    ReadyUseless(&'static str),
+    RemoveStatic(u8),
+    RemoveTrusted(u8),
+    Resolved(&'static [&'static str]),
+    Stop,
+    Stream(&'static str, Option<u8>),
+    Wait,
+}
+
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) seconds: u64,
+    conns: BTreeMap<&'static str, ConnId>,
+    dials: BTreeMap<u8, DialId>,
+    resolve: Option<ResolveId>,
+}
+
+/// Every node's key and id, derived once: a curve multiplication each.
+static NODES: LazyLock<Vec<(PublicKey, NodeId)>> = LazyLock::new(|| {
+    let key = |node| *SecretKey::from_bytes(&[node; 32]).unwrap().public();
+    (1..=60).map(|node| (key(node), key(node).id())).collect()
+});
+
+pub(crate) fn key(node: u8) -> PublicKey {
+    NODES[usize::from(node) - 1].0
+}
+
+pub(crate) fn id(node: u8) -> NodeId {
+    NODES[usize::from(node) - 1].1
+}
+
+pub(crate) fn number(of: &NodeId) -> u8 {
+    (1..=60).find(|node| id(*node) == *of).unwrap()
+}
+
+pub(crate) fn endpoint(node: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, node], 30_303))
+}
+
+pub(crate) fn node(node: u8) -> Node {
+    Node::from_endpoint(key(node), endpoint(node), None)
+}
+
+/// The node at another address, or under a name.
+pub(crate) fn node_at(node: u8, host: &str) -> Node {
+    format!("enode://{}@{host}", key(node)).parse().unwrap()
+}
+
+/// Round numbers: no jitter, one try per window, 35 s of history and base, 60 s to have lasted.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        inbound_throttle: Throttle { window: Duration::from_secs(30), attempts: 1 },
+        static_backoff: Backoff { jitter_percent: 0, ..Backoff::default() },
+        ..Limits::default()
+    }
+}
+
+/// Node 1 is ourselves in every test, unless said otherwise.
+pub(crate) fn config(limits: Limits) -> Config {
+    Config { limits, ..Config::new(id(1)) }
+}
+
+impl World {
+    pub(crate) fn new(config: Config) -> Self {
+        Self::seeded(config, 7)
+    }
+
+    pub(crate) fn seeded(config: Config, seed: u8) -> Self {
+        Self {
+            server: Server::new(config, [seed; 32]),
+            seconds: 0,
+            conns: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            resolve: None,
+        }
+    }
+
+    /// Goes through rounds of (second, what happens, outputs joined by "; "). Timers fire before what
+    /// happens at the same second.
+    pub(crate) fn play(&mut self, rounds: &[(u64, Do, &str)]) {
+        for (i, (seconds, what, expected)) in rounds.iter().enumerate() {
+            let mut got = self.advance(*seconds);
+            got.extend(self.act(what));
+            assert_eq!(got.join("; "), *expected, "round {i}: {what:?} at {seconds} s");
+        }
+    }
+
+    /// One thing that happens now.
+    pub(crate) fn act(&mut self, what: &Do) -> Vec<String> {
+        match what.clone() {
+            Do::Accept(conn, remote) => {
+                let conn = self.conn(conn);
+                let remote = SocketAddr::new(remote.parse().unwrap(), 50_000);
+                self.tell(Input::Accepted { conn, remote })
+            }
+            Do::AddKey(n) => self.tell(Input::AddStatic { node: Node::new(key(n)) }),
+            Do::AddStatic(n) => self.tell(Input::AddStatic { node: node(n) }),
+            Do::AddStaticAt(n, host) => self.tell(Input::AddStatic { node: node_at(n, host) }),
+            Do::AddTrusted(n) => self.tell(Input::AddTrusted { id: id(n) }),
+            Do::Candidate(n) => self.tell(Input::Candidate { node: node(n) }),
+            Do::CandidateAt(n, host) => self.tell(Input::Candidate { node: node_at(n, host) }),
+            Do::Close(conn) => {
+                let conn = self.conn(conn);
+                self.tell(Input::Closed { conn, fault: Fault::Local(Local::Lost) })
+            }
+            Do::Disconnect(n) => self
+                .tell(Input::Disconnect { id: id(n), reason: DisconnectReason::SubprotocolReason }),
+            Do::DialOk(n, conn) => {
+                let conn = self.conn(conn);
+                let dial = self.dials[&n];
+                self.tell(Input::DialSucceeded { dial, conn, remote: endpoint(n) })
+            }
+            Do::DialErr(n) => {
+                let dial = self.dials[&n];
+                self.tell(Input::DialFailed { dial, why: DialError::Refused })
+            }
+            Do::Identify(conn, n) => {
+                let conn = self.conn(conn);
+                self.tell(Input::Identified { conn, key: key(n) })
+            }
+            Do::PeerIn(conn, n) => {
+                let steps = [Do::Accept(conn, "127.0.0.1"), Do::Identify(conn, n), Do::Ready(conn)];
+                steps.iter().flat_map(|step| self.act(step)).collect()
+            }
+            Do::PeerOut(conn, n) => {
+                let steps = [Do::DialOk(n, conn), Do::Identify(conn, n), Do::Ready(conn)];
+                steps.iter().flat_map(|step| self.act(step)).collect()
+            }
+            Do::Ready(conn) => {
+                let conn = self.conn(conn);
+                self.tell(Input::Ready { conn, shared: 1 })
+            }
+            Do::ReadyUseless(conn) => {
+                let conn = self.conn(conn);
+                self.tell(Input::Ready { conn, shared: 0 })
+            }
+            Do::RemoveStatic(n) => self.tell(Input::RemoveStatic { id: id(n) }),
+            Do::RemoveTrusted(n) => self.tell(Input::RemoveTrusted { id: id(n) }),
+            Do::Resolved(addresses) => {
+                let resolve = self.resolve.unwrap();
+                let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+                self.tell(Input::Resolved { resolve, addresses })
+            }
+            Do::Stop => self.tell(Input::Stop),
+            Do::Stream(conn, dialed) => {
+                let conn = self.conn(conn);
+                self.tell(Input::Stream { conn, dialed: dialed.map(id) })
+            }
+            Do::Wait => Vec::new(),
+        }
+    }
+
+    /// Lets time pass, with every timeout at its moment.
+    pub(crate) fn advance(&mut self, seconds: u64) -> Vec<String> {
+        let mut got = self.drain();
+        let until = Instant::START + Duration::from_secs(seconds);
+        while let Some(at) = self.server.poll_timeout().filter(|at| *at <= until) {
+            let mono = at.max(self.now().mono);
+            self.server.handle_timeout(Now { mono, ..Now::default() });
+            got.extend(self.drain());
+            assert!(self.server.poll_timeout().is_none_or(|next| next > mono), "a timer spins");
+        }
+        self.seconds = seconds;
+        got
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now::default().later(Duration::from_secs(self.seconds))
+    }
+
+    pub(crate) fn tell(&mut self, input: Input) -> Vec<String> {
+        self.server.handle_input(self.now(), input);
+        self.drain()
+    }
+
+    fn conn(&mut self, name: &'static str) -> ConnId {
+        let next = ConnId(self.conns.len() as u64);
+        *self.conns.entry(name).or_insert(next)
+    }
+
+    fn name(&self, conn: ConnId) -> &'static str {
+        self.conns.iter().find(|(_, of)| **of == conn).unwrap().0
+    }
+
+    fn drain(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(output) = self.server.poll_output() {
+            lines.push(self.line(output));
+        }
+        lines
+    }
+
+    fn line(&mut self, output: Output) -> String {
+        match output {
+            Output::Accepting(true) => "accepting".into(),
+            Output::Accepting(false) => "not accepting".into(),
+            Output::Admit { conn } => format!("admit {}", self.name(conn)),
+            Output::CancelDial { dial } => {
+                let (n, _) = self.dials.iter().find(|(_, of)| **of == dial).unwrap();
+                format!("cancel {n}")
+            }
+            Output::Dial { dial, key, addresses } => {
+                let n = number(&key.id());
+                self.dials.insert(n, dial);
+                let addresses: Vec<String> = addresses
+                    .iter()
+                    .filter(|of| **of != endpoint(n))
+                    .map(ToString::to_string)
+                    .collect();
+                if addresses.is_empty() {
+                    format!("dial {n}")
+                } else {
+                    format!("dial {n} at {}", addresses.join(" "))
+                }
+            }
+            Output::DialFailed { id, why, retry_at } => {
+                let retry = match retry_at {
+                    Some(at) => {
+                        let wait = at.saturating_since(self.now().mono);
+                        format!(", again in {} s", wait.as_secs())
+                    }
+                    None => String::new(),
+                };
+                format!("{} failed: {why}{retry}", number(&id))
+            }
+            Output::Disconnect { conn, reason } => format!("end {}: {reason}", self.name(conn)),
+            Output::PeerAdded { conn, id, slot } => {
+                format!("peer {} by {} as {slot:?}", number(&id), self.name(conn))
+            }
+            Output::PeerDropped { conn, id, .. } => {
+                format!("dropped {} by {}", number(&id), self.name(conn))
+            }
+            Output::Proceed { conn } => format!("proceed {}", self.name(conn)),
+            Output::Refuse { conn, why } => format!("refuse {}: {why}", self.name(conn)),
+            Output::Reject { conn, reason } => format!("reject {}: {reason}", self.name(conn)),
+            Output::Resolve { resolve, host } => {
+                self.resolve = Some(resolve);
+                format!("resolve {host}")
+            }
+            Output::SlotChanged { id, slot, .. } => format!("slot of {}: {slot:?}", number(&id)),
+            Output::Stopped => "stopped".into(),
+            Output::WantCandidates { count } => format!("want {count}"),
+            other => format!("{other:?}"),
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Timing two pieces of code against each other, for the tables at the end of the benchmarks.
 //!
 //! Criterion times one function after the other, so on a machine that does other things its figures
-//! cannot be divided by each other. Here rounds of both alternate, and the fastest round of each
-//! counts: what disturbs a measurement only ever makes it slower.
+//! cannot be divided by each other. Here short rounds of both alternate, so that a disturbance meets both,
+//! and the median round of each counts.
 
 #![expect(
     clippy::disallowed_methods,
@@ -36,7 +36,7 @@ pub(crate) fn time(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// The shortest times per iteration, in nanoseconds, of two functions that run a number of iterations
+/// The median times per iteration, in nanoseconds, of two functions that run a number of iterations
 /// and say how long those took.
 pub(crate) fn race(
     mut ours: impl FnMut(u32) -> Duration,
@@ -48,12 +48,15 @@ pub(crate) fn race(
     limit(1);
     let once = limit(1).max(Duration::from_nanos(50));
     let iterations = u32::try_from(ROUND.as_nanos() / once.as_nanos()).unwrap_or(1).clamp(1, 256);
-    let (mut best_ours, mut best_limit) = (Duration::MAX, Duration::MAX);
+    let (mut rounds_of_ours, mut rounds_of_limit) = (Vec::new(), Vec::new());
     let start = Instant::now();
     while start.elapsed() < TOTAL {
-        best_ours = best_ours.min(ours(iterations));
-        best_limit = best_limit.min(limit(iterations));
+        rounds_of_ours.push(ours(iterations));
+        rounds_of_limit.push(limit(iterations));
     }
-    let per_iteration = |best: Duration| best.as_secs_f64() * 1e9 / f64::from(iterations);
-    (per_iteration(best_ours), per_iteration(best_limit))
+    let per_iteration = |mut rounds: Vec<Duration>| {
+        rounds.sort_unstable();
+        rounds[rounds.len() / 2].as_secs_f64() * 1e9 / f64::from(iterations)
+    };
+    (per_iteration(rounds_of_ours), per_iteration(rounds_of_limit))
 }

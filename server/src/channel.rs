@@ -123,6 +123,11 @@ impl Channel {
         self.sender.capability()
     }
 
+    /// The sending half, for tasks that only send, or wait for the end.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
     /// Both halves apart, for protocols that receive in one task and send from others.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)

@@ -3,7 +3,10 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use peerage_node::NodeId;
-use peerage_peering::envelope::{DialFailure, Refusal};
+use peerage_peering::{
+    Slot,
+    envelope::{DialFailure, Refusal},
+};
 use peerage_rlpx::{DisconnectReason, Fault};
 use tokio::sync::broadcast;
 
@@ -55,6 +58,13 @@ pub enum Event {
         remote: SocketAddr,
         /// Why.
         why: Refusal,
+    },
+    /// The slot of a connected peer changed: its node became static or trusted, or no longer is.
+    SlotChanged {
+        /// The node.
+        id: NodeId,
+        /// The slot it holds now.
+        slot: Slot,
     },
 }
 

@@ -80,9 +80,10 @@ impl Run {
                 }
             }
             Output::Resolve { resolve, host } => self.resolve(resolve, host),
-            Output::SlotChanged { conn, slot, .. } => {
+            Output::SlotChanged { conn, id, slot } => {
                 if let Some(Conn { stage: Stage::Peer(peer), .. }) = self.conns.get(&conn) {
                     peer.set_slot(slot);
+                    self.publish(Event::SlotChanged { id, slot });
                 }
             }
             Output::Stopped => {

@@ -66,8 +66,8 @@ pub(crate) struct Devnet {
 pub(crate) enum DevnetError {
     /// Time was up.
     #[error(
-        "after {seconds} s only {connected} of {wanted} connections were up and {exchanged} of \
-         {wanted} exchanges done; {missing}. Try fewer --nodes, a longer --timeout, or a higher \
+        "after {seconds} s, {connected} of {wanted} connection ends were up and {exchanged} of {wanted} \
+         exchanges done; {missing}. Try fewer --nodes or --messages, a longer --timeout, or a higher \
          `ulimit -n`"
     )]
     Deadline {
@@ -96,12 +96,13 @@ impl Devnet {
         let began = Instant::now();
         let live = Arc::new(Live::default());
         let (exchanged, mut exchanges) = mpsc::unbounded_channel();
+        let filling = demo::filling(self.size as usize);
         let mut servers = Vec::new();
         for node in 0..usize::from(self.nodes) {
             let protocol = demo::protocol(Exchange {
                 node,
                 messages: self.messages,
-                size: self.size as usize,
+                filling: filling.clone(),
                 live: Arc::clone(&live),
                 done: exchanged.clone(),
             });

@@ -5,9 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use bytes::Bytes;
 use peerage::{DisconnectReason, NodeId, Protocol, ProtocolError};
 
 use super::Done;
+
+/// The bytes of a message's number.
+const NUMBER_SIZE: usize = 8;
 
 /// One end of every exchange of one server.
 pub(super) struct Exchange {
@@ -15,8 +19,8 @@ pub(super) struct Exchange {
     pub(super) node: usize,
     /// How many messages each end sends.
     pub(super) messages: u64,
-    /// The size of each in bytes, at least 8.
-    pub(super) size: usize,
+    /// What each carries beside its number.
+    pub(super) filling: Bytes,
     /// Counts for progress.
     pub(super) live: Arc<Live>,
     /// Told once every message of a peer is there; one message per connection.
@@ -52,7 +56,7 @@ pub(super) fn protocol(exchange: Exchange) -> Protocol {
             let (sender, mut receiver) = channel.split();
             let send = async {
                 for number in 0..exchange.messages {
-                    sender.send(0x00, payload(number, exchange.size)).await?;
+                    sender.send(0x00, message(number, &exchange.filling)).await?;
                 }
                 Ok::<_, ProtocolError>(())
             };
@@ -61,7 +65,9 @@ pub(super) fn protocol(exchange: Exchange) -> Protocol {
                     let Some(message) = receiver.recv().await else {
                         return Err(ProtocolError::Closed);
                     };
-                    if message.code != 0x00 || message.payload != payload(number, exchange.size) {
+                    if message.code != 0x00
+                        || !is_message(&message.payload, number, &exchange.filling)
+                    {
                         return Err(DisconnectReason::BreachOfProtocol.into());
                     }
                     exchange.live.messages.fetch_add(1, Ordering::Relaxed);
@@ -74,7 +80,7 @@ pub(super) fn protocol(exchange: Exchange) -> Protocol {
                 node: exchange.node,
                 from: peer.id(),
                 messages: exchange.messages,
-                bytes: exchange.messages * exchange.size as u64,
+                bytes: exchange.messages * (NUMBER_SIZE + exchange.filling.len()) as u64,
             });
             // Stay connected until the devnet stops.
             while receiver.recv().await.is_some() {}
@@ -83,16 +89,26 @@ pub(super) fn protocol(exchange: Exchange) -> Protocol {
     })
 }
 
-/// Message `number`: hardly compressible, so that the bytes counted are those on the wire.
-fn payload(number: u64, size: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size + 8);
-    // A 64-bit linear congruential generator (Knuth's MMIX constants), seeded with the number.
-    let mut state = number;
-    while bytes.len() < size {
-        bytes.extend_from_slice(&state.to_be_bytes());
+/// What messages of `size` bytes carry beside their number: hardly compressible, so that the bytes
+/// counted are those on the wire. Made once, so that the devnet measures its servers and not this.
+pub(super) fn filling(size: usize) -> Bytes {
+    let length = size.saturating_sub(NUMBER_SIZE);
+    let mut bytes = Vec::with_capacity(length + 8);
+    // A 64-bit linear congruential generator (Knuth's MMIX constants).
+    let mut state = 1_u64;
+    while bytes.len() < length {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&state.to_be_bytes());
     }
-    bytes.truncate(size);
-    bytes
+    bytes.truncate(length);
+    bytes.into()
+}
+
+fn message(number: u64, filling: &[u8]) -> Vec<u8> {
+    [&number.to_be_bytes(), filling].concat()
+}
+
+fn is_message(payload: &[u8], number: u64, filling: &[u8]) -> bool {
+    payload.split_at_checked(NUMBER_SIZE) == Some((&number.to_be_bytes(), filling))
 }

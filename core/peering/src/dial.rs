@@ -13,6 +13,7 @@
 //! Not here: racing the addresses of one node, and deadlines, which are the driver's.
 
 mod backoff;
+mod check;
 mod statics;
 
 use std::{
@@ -24,7 +25,10 @@ use peerage_machine::{ExpiringMap, Instant, Random};
 use peerage_node::{NetList, Node, NodeId, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault};
 
-use self::statics::Statics;
+use self::{
+    check::{Skip, Target},
+    statics::Statics,
+};
 use crate::{
     Config, Limits,
     admission::PeerSet,
@@ -75,30 +79,6 @@ pub(crate) enum Connected {
     Wanted(NodeId),
     /// Too late: it is to be ended with this reason.
     Unwanted(DisconnectReason),
-}
-
-/// Why a node is not dialed now. In the order in which it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Skip {
-    OwnNode,
-    NoEndpoint,
-    Dialing,
-    Connected,
-    HandshakeUnderWay,
-    NetRestricted,
-    /// A candidate only: it was dialed a short time ago.
-    Recent,
-    /// A candidate only: it has a schedule of its own.
-    Static,
-    /// A candidate only: more came than were wanted.
-    NoSlot,
-}
-
-/// Where to dial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    Addresses(Vec<SocketAddr>),
-    Name { host: String, port: u16 },
 }
 
 /// A static node, as it stands.
@@ -343,7 +323,6 @@ impl Dialer {
             return None;
         }
         self.statics.recovered(&id);
-        self.history.remove(&id);
         self.statics.schedule(&id, now);
         let attempt = self.attempts.get(&id).copied();
         if let Some(Attempt::Handshaking(conn)) = attempt {
@@ -394,43 +373,6 @@ impl Dialer {
     /// have not ended.
     pub(crate) fn in_flight(&self) -> usize {
         self.attempts.len() + self.cancelled.len()
-    }
-
-    /// Whether a node may be dialed, and where. Candidates are asked more than that.
-    fn check(&self, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
-        let id = node.id();
-        if id == self.own {
-            return Err(Skip::OwnNode);
-        }
-        let mut addresses = node.tcp_endpoints();
-        let name = node.hostname().zip(node.tcp_port());
-        if addresses.is_empty() && name.is_none() {
-            return Err(Skip::NoEndpoint);
-        }
-        if self.attempts.contains_key(&id) {
-            return Err(Skip::Dialing);
-        }
-        if peers.get(&id).is_some() {
-            return Err(Skip::Connected);
-        }
-        if peers.pending(&id).next().is_some() {
-            return Err(Skip::HandshakeUnderWay);
-        }
-        if addresses.is_empty()
-            && let Some((host, port)) = name
-        {
-            // The restriction is asked once the addresses are known.
-            return Ok(Target::Name { host: host.to_owned(), port });
-        }
-        addresses.retain(|address| self.allows(address.ip()));
-        if addresses.is_empty() {
-            return Err(Skip::NetRestricted);
-        }
-        Ok(Target::Addresses(addresses))
-    }
-
-    fn allows(&self, ip: IpAddr) -> bool {
-        self.net_restrict.as_ref().is_none_or(|list| list.contains(ip))
     }
 
     fn room(&self) -> usize {

@@ -308,3 +308,51 @@ fn getters_show_what_there_is() {
     assert_eq!(statics, [(11, 0, false), (12, 1, true)]);
     assert!(world.server.trusted().contains(&id(13)) && world.server.standing(&id(13)).is_trusted);
 }
+
+/// Row I11: there both connections may end each other. Which one stays is seen from both sides in
+/// `simultaneous`; here, what a driver is told on the way.
+#[test]
+fn the_preferred_of_two_connections_ends_the_other_and_takes_its_place() {
+    // Whom we prefer to have dialed, and whom to be dialed by.
+    let dialed = (11..30).find(|n| id(1) < id(*n)).unwrap();
+    let dials_us = (11..30).find(|n| id(*n) < id(1)).unwrap();
+    let (d, u) = (dialed, dials_us);
+    World::new(config(small())).play(&[
+        // The other is past the first checkpoint.
+        (0, Candidate(d), &format!("accepting; want 2; dial {d}; want 1")),
+        (0, DialOk(d, "a"), ""),
+        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, Identify("b", d), "admit b"),
+        (0, Identify("a", d), "admit a"),
+        (
+            0,
+            Ready("a"),
+            &format!("end b: already connected; admit a; peer {d} by a as Dialed; want 0"),
+        ),
+        (0, Ready("b"), ""),
+        (0, Close("b"), ""),
+        // The other is a peer: its protocols end, and its slot goes to the heir.
+        (1, Close("a"), &format!("dropped {d} by a; want 2")),
+        (40, Candidate(u), &format!("dial {u}; want 1")),
+        (40, DialOk(u, "c"), ""),
+        (40, Accept("e", "127.0.0.1"), "proceed e"),
+        (40, Identify("c", u), "admit c"),
+        (40, Ready("c"), &format!("admit c; peer {u} by c as Dialed; want 0")),
+        (40, Identify("e", u), "admit e"),
+        (
+            40,
+            Ready("e"),
+            &format!(
+                "end c: already connected; dropped {u} by c; admit e; peer {u} by e as Dialed"
+            ),
+        ),
+        (40, Close("c"), ""),
+        (50, Close("e"), &format!("dropped {u} by e; want 2")),
+        // The one that is not preferred is refused at once.
+        (90, Candidate(d), &format!("dial {d}; want 1")),
+        (90, DialOk(d, "f"), ""),
+        (90, Identify("f", d), "admit f"),
+        (90, Accept("g", "127.0.0.1"), "proceed g"),
+        (90, Identify("g", d), "reject g: already connected"),
+    ]);
+}

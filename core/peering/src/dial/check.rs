@@ -1,0 +1,74 @@
+//! Whether a node may be dialed at all, and where: the order is row D3 of the reference.
+//!
+//! Not here: whether there is room for another dial, and what becomes of a node that may not.
+
+use std::net::{IpAddr, SocketAddr};
+
+use peerage_node::Node;
+
+use super::Dialer;
+use crate::admission::PeerSet;
+
+/// Why a node is not dialed now. In the order in which it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    OwnNode,
+    NoEndpoint,
+    Dialing,
+    Connected,
+    HandshakeUnderWay,
+    NetRestricted,
+    /// A candidate only: it was dialed a short time ago.
+    Recent,
+    /// A candidate only: it has a schedule of its own.
+    Static,
+    /// A candidate only: more came than were wanted.
+    NoSlot,
+}
+
+/// Where to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Addresses(Vec<SocketAddr>),
+    Name { host: String, port: u16 },
+}
+
+impl Dialer {
+    /// Whether a node may be dialed, and where. Candidates are asked more than that.
+    pub(super) fn check(&self, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
+        let id = node.id();
+        if id == self.own {
+            return Err(Skip::OwnNode);
+        }
+        let mut addresses = node.tcp_endpoints();
+        let name = node.hostname().zip(node.tcp_port());
+        if addresses.is_empty() && name.is_none() {
+            return Err(Skip::NoEndpoint);
+        }
+        if self.attempts.contains_key(&id) {
+            return Err(Skip::Dialing);
+        }
+        if peers.get(&id).is_some() {
+            return Err(Skip::Connected);
+        }
+        if peers.pending(&id).next().is_some() {
+            return Err(Skip::HandshakeUnderWay);
+        }
+        if addresses.is_empty()
+            && let Some((host, port)) = name
+        {
+            // The restriction is asked once the addresses are known.
+            return Ok(Target::Name { host: host.to_owned(), port });
+        }
+        addresses.retain(|address| self.allows(address.ip()));
+        if addresses.is_empty() {
+            return Err(Skip::NetRestricted);
+        }
+        Ok(Target::Addresses(addresses))
+    }
+
+    /// Whether the net restriction, if there is one, contains the address.
+    pub(super) fn allows(&self, ip: IpAddr) -> bool {
+        self.net_restrict.as_ref().is_none_or(|list| list.contains(ip))
+    }
+}

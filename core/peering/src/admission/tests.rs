@@ -106,161 +106,61 @@ fn a_second_connection_follows_the_truth_table() {
     use DisconnectReason::{AlreadyConnected, TooManyPeers};
     use Origin::{Dialed, Inbound};
 
-    // What is there: nothing, a connection past the first checkpoint, or a peer, and of which origin.
+    // What is there: a connection past the first checkpoint, or a peer, and of which origin.
     #[derive(Clone, Copy, Debug)]
     enum There {
         Pending(Origin),
         Peer(Slot, Origin),
     }
-    use There::{Peer as Is, Pending};
+    const IN: There = There::Peer(Slot::Inbound, Inbound);
+    const OUT: There = There::Peer(Slot::Dialed, Dialed);
+    const STATIC_IN: There = There::Peer(Slot::Static, Inbound);
+    const TRUSTED_IN: There = There::Peer(Slot::Trusted, Inbound);
+    const PENDING_IN: There = There::Pending(Inbound);
+    const PENDING_OUT: There = There::Pending(Dialed);
+    const TWICE: Result<Slot, DisconnectReason> = Err(AlreadyConnected);
+    const FULL: Result<Slot, DisconnectReason> = Err(TooManyPeers);
 
+    // line, whether the ordinary slots are taken, what is there, then the candidate and the result
     for (line, full, there, id, origin, standing, checkpoint, result) in [
         // The same direction: the first one stays, trusted or not.
-        (
-            line!(),
-            false,
-            Is(Slot::Inbound, Inbound),
-            LOW,
-            Inbound,
-            ORDINARY,
-            IDENTIFIED,
-            Err(AlreadyConnected),
-        ),
-        (
-            line!(),
-            false,
-            Is(Slot::Inbound, Inbound),
-            LOW,
-            Inbound,
-            ORDINARY,
-            READY,
-            Err(AlreadyConnected),
-        ),
-        (
-            line!(),
-            false,
-            Is(Slot::Dialed, Dialed),
-            HIGH,
-            Dialed,
-            ORDINARY,
-            READY,
-            Err(AlreadyConnected),
-        ),
-        (
-            line!(),
-            false,
-            Is(Slot::Trusted, Inbound),
-            LOW,
-            Inbound,
-            TRUSTED,
-            IDENTIFIED,
-            Err(AlreadyConnected),
-        ),
+        (line!(), false, IN, LOW, Inbound, ORDINARY, IDENTIFIED, TWICE),
+        (line!(), false, IN, LOW, Inbound, ORDINARY, READY, TWICE),
+        (line!(), false, OUT, HIGH, Dialed, ORDINARY, READY, TWICE),
+        (line!(), false, TRUSTED_IN, LOW, Inbound, TRUSTED, IDENTIFIED, TWICE),
         // On a full server, "full" is what is said, as in go-ethereum.
-        (
-            line!(),
-            true,
-            Is(Slot::Inbound, Inbound),
-            LOW,
-            Inbound,
-            ORDINARY,
-            IDENTIFIED,
-            Err(TooManyPeers),
-        ),
-        // While neither is a peer, two of the same direction go on, and the first to be ready stays.
-        (line!(), false, Pending(Inbound), LOW, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        (line!(), true, IN, LOW, Inbound, ORDINARY, IDENTIFIED, FULL),
+        // While neither is a peer, two of one direction go on, and the first to be ready stays.
+        (line!(), false, PENDING_IN, LOW, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
         // Opposite directions, the new one is not preferred: refused, at once.
-        (
-            line!(),
-            false,
-            Is(Slot::Dialed, Dialed),
-            HIGH,
-            Inbound,
-            ORDINARY,
-            IDENTIFIED,
-            Err(AlreadyConnected),
-        ),
-        (
-            line!(),
-            false,
-            Is(Slot::Inbound, Inbound),
-            LOW,
-            Dialed,
-            ORDINARY,
-            IDENTIFIED,
-            Err(AlreadyConnected),
-        ),
-        (
-            line!(),
-            false,
-            Pending(Dialed),
-            HIGH,
-            Inbound,
-            ORDINARY,
-            IDENTIFIED,
-            Err(AlreadyConnected),
-        ),
-        (line!(), false, Pending(Inbound), LOW, Dialed, TRUSTED, IDENTIFIED, Err(AlreadyConnected)),
-        // At the second checkpoint only a peer stands in its way: the preferred one may come to nothing.
-        (line!(), false, Pending(Dialed), HIGH, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
-        (
-            line!(),
-            false,
-            Is(Slot::Dialed, Dialed),
-            HIGH,
-            Inbound,
-            ORDINARY,
-            READY,
-            Err(AlreadyConnected),
-        ),
+        (line!(), false, OUT, HIGH, Inbound, ORDINARY, IDENTIFIED, TWICE),
+        (line!(), false, IN, LOW, Dialed, ORDINARY, IDENTIFIED, TWICE),
+        (line!(), false, PENDING_OUT, HIGH, Inbound, ORDINARY, IDENTIFIED, TWICE),
+        (line!(), false, PENDING_IN, LOW, Dialed, TRUSTED, IDENTIFIED, TWICE),
+        // At the second checkpoint only a peer is in its way: the preferred one may come to nothing.
+        (line!(), false, PENDING_OUT, HIGH, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+        (line!(), false, OUT, HIGH, Inbound, ORDINARY, READY, TWICE),
         // Opposite directions, the new one is preferred: let through beside the other ...
-        (line!(), false, Pending(Inbound), HIGH, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
-        (line!(), false, Pending(Dialed), LOW, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+        (line!(), false, PENDING_IN, HIGH, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
+        (line!(), false, PENDING_OUT, LOW, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
         // ... and heir to the place of the peer, free or not, of whatever kind.
-        (
-            line!(),
-            true,
-            Is(Slot::Inbound, Inbound),
-            HIGH,
-            Dialed,
-            ORDINARY,
-            IDENTIFIED,
-            Ok(Slot::Inbound),
-        ),
-        (
-            line!(),
-            true,
-            Is(Slot::Inbound, Inbound),
-            HIGH,
-            Dialed,
-            ORDINARY,
-            READY,
-            Ok(Slot::Inbound),
-        ),
-        (line!(), true, Is(Slot::Dialed, Dialed), LOW, Inbound, ORDINARY, READY, Ok(Slot::Dialed)),
-        (
-            line!(),
-            true,
-            Is(Slot::Trusted, Inbound),
-            HIGH,
-            Dialed,
-            TRUSTED,
-            READY,
-            Ok(Slot::Trusted),
-        ),
-        (line!(), true, Is(Slot::Static, Inbound), HIGH, Dialed, STATIC, READY, Ok(Slot::Static)),
+        (line!(), true, IN, HIGH, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        (line!(), true, IN, HIGH, Dialed, ORDINARY, READY, Ok(Slot::Inbound)),
+        (line!(), true, OUT, LOW, Inbound, ORDINARY, READY, Ok(Slot::Dialed)),
+        (line!(), true, TRUSTED_IN, HIGH, Dialed, TRUSTED, READY, Ok(Slot::Trusted)),
+        (line!(), true, STATIC_IN, HIGH, Dialed, STATIC, READY, Ok(Slot::Static)),
         // Where it is no heir, a free place is needed.
-        (line!(), true, Pending(Inbound), HIGH, Dialed, ORDINARY, READY, Err(TooManyPeers)),
+        (line!(), true, PENDING_IN, HIGH, Dialed, ORDINARY, READY, FULL),
     ] {
         let mut peers = if full { others(2, 3, 0) } else { others(0, 0, 0) };
         match there {
-            Pending(of) => {
+            There::Pending(of) => {
                 if full {
                     peers.insert(NodeId([0x41; 32]), peer(Slot::Inbound));
                 }
                 peers.insert_pending(id, ConnId(9), of);
             }
-            Is(slot, of) => {
+            There::Peer(slot, of) => {
                 if full && !slot.is_ordinary() {
                     peers.insert(NodeId([0x41; 32]), peer(Slot::Inbound));
                 }

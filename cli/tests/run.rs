@@ -45,6 +45,8 @@ fn either_signal_stops_cleanly() {
     for signal in ["TERM", "INT"] {
         let dir = tempfile::tempdir().unwrap();
         let node = Node::start(dir.path(), ["--echo", "demo/1/4"]);
+        // Twice at once, as `timeout` does it, is once.
+        node.signal(signal);
         node.signal(signal);
         let (events, status) = node.finish();
         assert_eq!(events, [serde_json::json!({ "event": "stopped" })], "{signal}");
@@ -171,6 +173,20 @@ fn static_nodes_connect_and_a_stop_says_goodbye() {
     let dropped = a.event("peer_dropped");
     assert_eq!(dropped["reason"], "client_quitting");
     assert_eq!(dropped["by_us"], false);
+}
+
+#[test]
+fn a_static_node_that_is_not_there_is_a_failed_dial_that_will_be_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let key = SecretKey::from_bytes(&[7; 32]).unwrap();
+    let enode = format!("enode://{}@{gone}", key.public());
+    let mut node = Node::start(dir.path(), ["--static", &enode]);
+    let failed = node.next_event().unwrap();
+    assert_eq!(failed["event"], "dial_failed");
+    assert_eq!(failed["id"], key.public().id().to_string());
+    assert_eq!(failed["why"], "dial failed: connection refused");
+    assert!(failed["retry_ms"].as_u64().unwrap() > 0);
 }
 
 #[test]

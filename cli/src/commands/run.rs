@@ -31,6 +31,9 @@ const WAITING_MESSAGES: usize = 1024;
 /// How often the status line is drawn anew.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
+/// Signals within this time are one.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
 /// Runs a node until SIGINT or SIGTERM.
 ///
 /// Without --echo the node speaks no capability: it connects to anybody, and most nodes leave it at once.
@@ -159,6 +162,9 @@ async fn stop_at_signal(mut signals: Signals, server: Server, stopping: watch::S
     signals.next().await;
     stopping.send_replace(true);
     let impatient = tokio::spawn(async move {
+        // `timeout` sends a signal to the process and to its group: not somebody who asks twice.
+        let twice = tokio::time::Instant::now() + ONE_SIGNAL;
+        while let Ok(()) = tokio::time::timeout_at(twice, signals.next()).await {}
         signals.next().await;
         // Whoever asks twice does not want to wait: the code of a process that SIGINT ends.
         process::exit(130);

@@ -92,7 +92,7 @@ impl Report {
         let inbound = peers.iter().filter(|peer| peer.inbound).count();
         let up = HumanDuration(self.began.elapsed());
         self.status.set_message(format!(
-            "{} peers ({inbound} inbound, {} dialed) · {} messages echoed, {} · up {up}",
+            "peers {} ({inbound} inbound, {} dialed) · messages echoed {} ({}) · up {up}",
             peers.len(),
             peers.len() - inbound,
             self.messages,

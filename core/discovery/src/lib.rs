@@ -1,0 +1,1 @@
+//! Finding Ethereum nodes, with no I/O: the table and lookups that every version shares, and discovery v4.

@@ -27,7 +27,8 @@ const MAX_CAPABILITIES: usize = 128;
 pub struct Hello {
     /// Version of the `p2p` protocol; payloads are compressed if both ends speak 5 or later.
     pub version: u64,
-    /// Name and version of the software, for people. Holds no control characters when it was received.
+    /// Name and version of the software, for people. Safe to show when it was received:
+    /// neither control characters nor ones that reorder text.
     pub client: String,
     /// The capabilities it speaks, in the order it named them, duplicates included. A received one whose
     /// name is not 1 to 8 printable ASCII characters is left out: nothing can match it.
@@ -126,17 +127,16 @@ pub(crate) fn version(mut payload: &[u8]) -> Option<u64> {
 ///
 /// # Security
 ///
-/// A stranger chose these bytes and a terminal or a log will show them: control characters, and what is
-/// not UTF-8, become `?`.
+/// A stranger chose these bytes and a terminal or a log will show them: control characters, what is not
+/// UTF-8, and what would make text that follows appear in another order or place become `?`.
 fn printable(client: &[u8]) -> String {
-    String::from_utf8_lossy(client)
-        .chars()
-        .map(
-            |char| {
-                if char.is_control() || char == char::REPLACEMENT_CHARACTER { '?' } else { char }
-            },
-        )
-        .collect()
+    let is_safe = |char: char| {
+        let is_format = matches!(char,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        !char.is_control() && !is_format && char != char::REPLACEMENT_CHARACTER
+    };
+    let client = String::from_utf8_lossy(client);
+    client.chars().map(|char| if is_safe(char) { char } else { '?' }).collect()
 }
 
 /// The port that big-endian `bytes` name; 0 if they name none.
@@ -263,6 +263,8 @@ mod tests {
     fn a_client_name_cannot_carry_terminal_escapes() {
         let bytes = with(b"ok\x1b[2J\n\xff", &[0xc0], &[0x80], &identity().to_bytes());
         assert_eq!(Hello::decode(&bytes).unwrap().client, "ok?[2J??");
+        let bytes = with("é\u{202e}gpj".as_bytes(), &[0xc0], &[0x80], &identity().to_bytes());
+        assert_eq!(Hello::decode(&bytes).unwrap().client, "é?gpj");
     }
 
     #[test]

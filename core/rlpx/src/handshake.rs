@@ -73,8 +73,9 @@ pub struct Accepted {
     ///
     /// # Security
     ///
-    /// Not proven yet: an auth can be replayed by someone who saw it. Who it is shows in the first
-    /// frame with a right MAC, for which the ephemeral secret is needed.
+    /// Not proven yet. Anybody can name any key: some ephemeral key can be recovered from almost any
+    /// signature, and an auth that was seen can be replayed. But only who holds the static key can sign
+    /// with an ephemeral key that he knows, so it is the first frame with a right MAC that proves it.
     pub remote: PublicKey,
     /// The ack packet to send.
     pub ack: Vec<u8>,

@@ -9,11 +9,16 @@ use crate::{DisconnectReason, Fault, Hello};
 pub enum Event {
     /// The encryption handshake is done. The connection stands still until the first verdict:
     /// [`admit`](super::Connection::admit) or [`disconnect`](super::Connection::disconnect).
+    ///
+    /// # Security
+    ///
+    /// `key` is a claim. Anybody can make an auth that names any key, and an ack in the place of anybody;
+    /// only [`Ready`](Self::Ready) proves it. What is decided here must not harm the node that has the key.
     Identified {
-        /// The peer's key.
+        /// The key that the peer claims.
         key: PublicKey,
     },
-    /// The peer's Hello is here and fits. The connection stands still until the second verdict.
+    /// The peer's Hello is here and fits, and its MAC proves the peer's key. The connection stands still until the second verdict.
     Ready {
         /// What the peer says of itself.
         hello: Hello,
@@ -68,7 +73,7 @@ pub enum Output {
     },
     /// See [`Event::Identified`].
     Identified {
-        /// The peer's key.
+        /// The key that the peer claims.
         key: PublicKey,
     },
     /// See [`Event::Message`].

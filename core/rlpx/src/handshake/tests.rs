@@ -296,6 +296,18 @@ fn what_is_encrypted_well_but_says_nonsense_is_refused() {
 }
 
 #[test]
+fn an_auth_can_name_a_key_that_its_sender_does_not_have() {
+    // Why `Accepted::remote` is a claim: this signature was made by nobody.
+    let v = vectors();
+    let named = (0..=u8::MAX).filter(|byte| {
+        let signature = [&[1; 32][..], &[*byte; 32], &[0]].concat();
+        let auth = packet_of(&v.b, &[&signature, &v.a.public().to_bytes(), &[7; 32]]);
+        accept(&v.b, &auth, &mut random()).is_ok_and(|accepted| accepted.remote == *v.a.public())
+    });
+    assert!(named.count() > 0);
+}
+
+#[test]
 fn an_ack_with_a_key_off_the_curve_is_named() {
     let v = vectors();
     let ack = packet_of(&v.a, &[&[1; 64], &[7; 32]]);

@@ -34,7 +34,8 @@ pub use config::{Config, Role, Timeouts};
 pub use event::{Event, Input, Output, SendError};
 
 use crate::{
-    DisconnectReason, Fault, Hello, Local, PeerIncompatible, PeerMisbehaved, Shared, disconnect,
+    DisconnectReason, Fault, Hello, Local, PeerIncompatible, PeerMisbehaved, Shared, code,
+    disconnect,
     hello::{self, P2P_VERSION},
     negotiate,
 };
@@ -42,14 +43,6 @@ use outbox::Outbox;
 use pulse::Pulse;
 use session::{Link, Open, Session};
 use shaking::{Shaken, Shaking};
-
-/// Message ids of the `p2p` protocol.
-mod code {
-    pub(super) const HELLO: u64 = 0x00;
-    pub(super) const DISCONNECT: u64 = 0x01;
-    pub(super) const PING: u64 = 0x02;
-    pub(super) const PONG: u64 = 0x03;
-}
 
 /// The oldest version of the `p2p` protocol that we speak; 4 is 5 without snappy.
 const MIN_VERSION: u64 = 4;
@@ -226,12 +219,16 @@ impl Connection {
         self.out.len()
     }
 
-    /// Notes that the transport took the first `n` bytes of [`outgoing`](Self::outgoing).
+    /// Notes that the transport took the first `n` bytes of [`outgoing`](Self::outgoing). Ignored once
+    /// the connection is closed: what was waiting then is thrown away, and a write may cross with that.
     ///
     /// # Panics
     ///
     /// If there were fewer.
     pub fn written(&mut self, now: Now, n: usize) {
+        if self.is_closed() {
+            return;
+        }
         self.out.written(now.mono, n);
         if self.out.is_empty() && matches!(self.state, State::Closing { .. }) {
             self.finish();
@@ -372,6 +369,7 @@ impl Connection {
         let remote = shaking.remote().copied();
         let Shaken { secrets, remote, reply } =
             shaking.finish(&self.config.key).inspect_err(|fault| {
+                self.out.clear();
                 self.state = State::Ended(End { fault: (*fault).into(), remote });
             })?;
         self.out.push(now.mono, &reply);

@@ -5,6 +5,7 @@
 //! disconnect, deadlines. Not here: whom to talk to (`peering`), sockets and tasks (`peerage`).
 
 mod capability;
+mod code;
 mod connection;
 mod disconnect;
 mod ecies;

@@ -5,10 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Capability, CapabilityName, LocalCapability, Shared};
-
-/// The first message id that belongs to capabilities; those below are the `p2p` protocol's own.
-pub(crate) const FIRST_SHARED_CODE: u64 = 0x10;
+use crate::{Capability, CapabilityName, LocalCapability, Shared, code};
 
 /// The capabilities that both ends speak, in the order of their names, which is that of their ids.
 ///
@@ -25,7 +22,7 @@ pub fn negotiate(local: &[LocalCapability], remote: &[Capability]) -> Vec<Shared
             chosen.insert(name, (index, ours));
         }
     }
-    let mut next = FIRST_SHARED_CODE;
+    let mut next = code::FIRST_SHARED;
     chosen
         .into_values()
         .map(|(local, LocalCapability { capability, length })| {

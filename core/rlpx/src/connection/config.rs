@@ -42,7 +42,7 @@ impl Default for Timeouts {
         Self {
             // Eight round trips around the world; a stranger holds a handshake slot no longer than this.
             handshake: Duration::from_secs(10),
-            // As go-ethereum: two pings before it or we would call the other idle.
+            // As go-ethereum. Fits twice into `idle`, so that one lost ping ends nothing.
             ping_interval: Duration::from_secs(15),
             idle: Duration::from_secs(30),
             // As go-ethereum, but a peer that is slow and gets on is not cut off.

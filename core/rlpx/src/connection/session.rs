@@ -3,9 +3,9 @@
 use peerage_machine::Now;
 use peerage_node::PublicKey;
 
-use super::{Outbox, Pulse, Timeouts, code};
+use super::{Outbox, Pulse, Timeouts};
 use crate::{
-    Egress, Fault, Hello, Ingress, MAX_FRAME, PeerMisbehaved, Shared, disconnect, negotiate,
+    Egress, Fault, Hello, Ingress, MAX_FRAME, PeerMisbehaved, Shared, code, disconnect, negotiate,
 };
 
 /// Both directions, keyed.
@@ -105,7 +105,7 @@ impl Open {
                 Ok(())
             }
             // Reserved: somebody may have a use for them that we need not know.
-            0x04..negotiate::FIRST_SHARED_CODE => Ok(()),
+            code::FIRST_UNDEFINED..code::FIRST_SHARED => Ok(()),
             code => Err(PeerMisbehaved::OutOfRange(code).into()),
         }
     }

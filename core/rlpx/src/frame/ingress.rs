@@ -2,13 +2,9 @@
 
 use super::{HEAD, HEADER, MAX_HELLO, Stream, snappy, tail};
 use crate::{
-    PeerMisbehaved,
+    PeerMisbehaved, code,
     mac::{Mac, Tag},
 };
-
-/// The message id of Disconnect. Some implementations never compress one, and it must be understood
-/// all the same: it says why the connection ends.
-const DISCONNECT: u64 = 0x01;
 
 /// The receiving half of a connection.
 ///
@@ -173,7 +169,7 @@ impl Ingress {
             return Err(PeerMisbehaved::BadHeaderMac);
         }
         self.stream.apply(header);
-        // What follows the size is reserved and ignored: nobody writes anything but zeros there.
+        // What follows the size, a list of two zeros and padding, says nothing: it is ignored.
         let size =
             usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
         if size > self.limit {
@@ -199,7 +195,9 @@ impl Ingress {
         if !self.snappy || data.is_empty() {
             copy(data, payload);
         } else if let Err(fault) = snappy::decompress(data, payload) {
-            if id != DISCONNECT {
+            // Some implementations never compress a Disconnect, and it must be understood all the same:
+            // it says why the connection ends.
+            if id != code::DISCONNECT {
                 return Err(fault);
             }
             copy(data, payload);

@@ -1,6 +1,6 @@
 //! Peers that do wrong: each has a fault of its own, and is told the reason where there are keys.
 
-use peerage_machine::Random;
+use peerage_machine::{Machine, Random};
 
 use super::{
     pair::{Side, config, key},
@@ -62,6 +62,9 @@ fn an_initiator_bears_hostile_acks() {
         while victim.read(Default::default()) {}
         assert_eq!(victim.fault(), Some(fault.into()));
         assert_eq!(victim.connection.remote(), Some(b.key.public()));
+        // The auth was never taken, and must not keep the driver busy.
+        assert!(victim.connection.outgoing().is_empty());
+        assert_eq!(victim.connection.poll_timeout(), None);
     }
 }
 

@@ -46,6 +46,8 @@ struct End {
     wire: Vec<u8>,
     /// Bytes handed to the transport, which it has not confirmed.
     unconfirmed: usize,
+    /// The messages that were sent while the connection was open: id and length.
+    sent: Vec<(u64, usize)>,
     trace: Vec<Output>,
 }
 
@@ -53,7 +55,15 @@ impl End {
     fn new(byte: u8, role: Role) -> Self {
         let config = config(byte, &[capability("aaa", 1, 3)]);
         let connection = Connection::new(config, role, Now::default(), [byte; 32]);
-        Self { connection, wire: Vec::new(), unconfirmed: 0, trace: Vec::new() }
+        Self { connection, wire: Vec::new(), unconfirmed: 0, sent: Vec::new(), trace: Vec::new() }
+    }
+
+    fn received(&self) -> Vec<(u64, usize)> {
+        let message = |output: &Output| match output {
+            Output::Message { code, payload, .. } => Some((*code, payload.len())),
+            _ => None,
+        };
+        self.trace.iter().filter_map(message).collect()
     }
 
     /// Returns what is to be written.
@@ -70,7 +80,7 @@ impl End {
             self.trace.push(output);
         }
         assert!(self.connection.queued() <= 1 << 20);
-        self.unconfirmed = self.connection.queued().min(self.unconfirmed + bytes.len());
+        self.unconfirmed += bytes.len();
         bytes
     }
 }
@@ -96,6 +106,10 @@ fn run(ops: &[Op]) -> [Vec<Output>; 2] {
         assert_eq!(end.connection.poll_timeout(), None);
         let ends = end.trace.iter().filter(|output| matches!(output, Output::Closed { .. }));
         assert_eq!(ends.count(), 1, "every connection ends once");
+    }
+    for (from, to) in [(0, 1), (1, 0)] {
+        let received = ends[to].received();
+        assert!(ends[from].sent.starts_with(&received), "what arrives is what was sent, in order");
     }
     ends.map(|end| end.trace)
 }
@@ -124,6 +138,9 @@ fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
         Op::Send(end, code, n) => {
             let (code, payload) = (code as u64, vec![0x42; n]);
             let input = Input::Send { shared: 0, code, payload: &payload };
+            if ends[end].connection.is_open() {
+                ends[end].sent.push((code, n));
+            }
             ends[end].connection.handle_input(*now, input);
         }
         Op::Wait(millis) => {

@@ -38,3 +38,20 @@ fn a_devnet_that_is_not_done_in_time_says_what_is_missing_and_fails() {
         "{error}"
     );
 }
+
+#[test]
+fn too_few_open_files_are_noticed_before_anything_starts() {
+    let shell = "ulimit -n 100 && exec \"$0\" devnet --nodes 8";
+    let output = std::process::Command::new("sh")
+        .args(["-c", shell, env!("CARGO_BIN_EXE_peerage")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains(
+            "8 nodes have up to 152 files open, and the limit is 100: run `ulimit -n 152`"
+        ),
+        "{error}"
+    );
+}

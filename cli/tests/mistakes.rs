@@ -35,7 +35,7 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         (&["fly"], 2, "unrecognized subcommand 'fly'"),
         (&["run", "--max-peer", "5"], 2, "a similar argument exists: '--max-peers'"),
         (&["devnet", "--nodes", "1"], 2, "1 is not in 2..=100"),
-        (&["devnet", "--size", "7"], 2, "7 is not in 8..=16777215"),
+        (&["devnet", "--size", "7"], 2, "7 is not in 8..=8388608"),
         (&["run", "--dial-ratio", "0"], 2, "0 is not in 1.."),
         // Values of ours.
         (&["run", "--listen", "localhost"], 2, "say where to listen as IP:PORT"),

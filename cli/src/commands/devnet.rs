@@ -1,6 +1,7 @@
 //! `peerage devnet`: a private network in one process, as a demonstration and as a check of the whole.
 
 mod demo;
+mod files;
 mod mesh;
 mod show;
 
@@ -41,14 +42,14 @@ const DRAW_EVERY: Duration = Duration::from_millis(50);
   peerage devnet --nodes 20 --messages 1000 --size 4096
   peerage devnet --nodes 3 --json | tail -n 1")]
 pub(crate) struct Devnet {
-    /// How many servers. With 32 and more, raise `ulimit -n` first.
+    /// How many servers.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
     nodes: u16,
     /// How many messages each server sends to each other one.
     #[arg(long, value_name = "M", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     messages: u64,
     /// The size of a message in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=16_777_215))]
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=8_388_608))]
     size: u32,
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -67,8 +68,7 @@ pub(crate) enum DevnetError {
     /// Time was up.
     #[error(
         "after {seconds} s, {connected} of {wanted} connection ends were up and {exchanged} of {wanted} \
-         exchanges done; {missing}. Try fewer --nodes or --messages, a longer --timeout, or a higher \
-         `ulimit -n`"
+         exchanges done; {missing}. Try fewer --nodes or --messages, or a longer --timeout"
     )]
     Deadline {
         /// The time there was.
@@ -82,11 +82,28 @@ pub(crate) enum DevnetError {
         /// An example of what is missing.
         missing: mesh::Missing,
     },
+    /// This process may not open enough sockets.
+    #[error(
+        "{nodes} nodes have up to {needed} files open, and the limit is {limit}: run `ulimit -n {needed}`, \
+         or ask for fewer --nodes"
+    )]
+    OpenFiles {
+        /// How many nodes were asked for.
+        nodes: u16,
+        /// How many open files they need.
+        needed: u64,
+        /// How many there may be.
+        limit: u64,
+    },
 }
 
 impl Devnet {
     /// Does it.
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let needed = files::needed(self.nodes.into());
+        if let Some(limit) = files::limit().filter(|limit| *limit < needed) {
+            return Err(DevnetError::OpenFiles { nodes: self.nodes, needed, limit }.into());
+        }
         let progress = MultiProgress::new();
         self.log.log.install(&progress);
         Runtime::new().map_err(Failure::Runtime)?.block_on(self.connect(progress))

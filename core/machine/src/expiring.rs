@@ -84,7 +84,50 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_operations_keep_the_bound_and_lose_only_what_expires_first(
+            ops in proptest::collection::vec((0u8..3, 0u8..6, 0u64..20), 0..60),
+        ) {
+            let mut map = ExpiringMap::new(3);
+            // Expiry, key, value.
+            let mut list: Vec<(Instant, u8, usize)> = Vec::new();
+            for (value, (op, key, time)) in ops.into_iter().enumerate() {
+                let time = Instant::from_nanos(time);
+                list.sort();
+                let place = list.iter().position(|entry| entry.1 == key);
+                match op {
+                    0 => {
+                        let evicted = match place {
+                            Some(place) => { list.remove(place); None }
+                            None if list.len() == 3 => Some(list.remove(0)),
+                            None => None,
+                        };
+                        list.push((time, key, value));
+                        let evicted = evicted.map(|(_, key, value)| (key, value));
+                        prop_assert_eq!(map.insert(key, value, time), evicted);
+                    }
+                    1 => {
+                        let removed = place.map(|place| list.remove(place).2);
+                        prop_assert_eq!(map.remove(&key), removed);
+                    }
+                    _ => {
+                        let expired = list.first().is_some_and(|first| first.0 <= time);
+                        let popped = expired.then(|| list.remove(0)).map(|entry| (entry.1, entry.2));
+                        prop_assert_eq!(map.pop_expired(time), popped);
+                    }
+                }
+                prop_assert_eq!(map.len(), list.len());
+                prop_assert_eq!(map.next_expiry(), list.iter().map(|entry| entry.0).min());
+                let held = list.iter().find(|entry| entry.1 == key && entry.0 > time);
+                prop_assert_eq!(map.get(&key, time), held.map(|entry| &entry.2));
+            }
+        }
+    }
 
     #[test]
     fn expired_entries_are_invisible_before_they_are_popped() {

@@ -62,7 +62,43 @@ impl<K: Ord + Clone> Default for TimerTable<K> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_operations_do_what_a_plain_list_would(
+            ops in proptest::collection::vec((0u8..3, 0u8..6, 0u64..20), 0..60),
+        ) {
+            let mut timers = TimerTable::new();
+            let mut list: Vec<(Instant, u8)> = Vec::new();
+            for (op, key, time) in ops {
+                let time = Instant::from_nanos(time);
+                let place = list.iter().position(|entry| entry.1 == key);
+                match op {
+                    0 => {
+                        timers.set(key, time);
+                        place.map(|place| list.remove(place));
+                        list.push((time, key));
+                    }
+                    1 => {
+                        let cancelled = place.map(|place| list.remove(place).0);
+                        prop_assert_eq!(timers.cancel(&key), cancelled);
+                    }
+                    _ => {
+                        list.sort();
+                        let due = list.first().filter(|first| first.0 <= time).map(|first| first.1);
+                        list.retain(|entry| Some(entry.1) != due);
+                        prop_assert_eq!(timers.pop_due(time), due);
+                    }
+                }
+                prop_assert_eq!(timers.next(), list.iter().map(|entry| entry.0).min());
+                let deadline = list.iter().find(|entry| entry.1 == key).map(|entry| entry.0);
+                prop_assert_eq!(timers.get(&key), deadline);
+            }
+        }
+    }
 
     #[test]
     fn due_keys_come_in_time_order_and_a_reset_key_comes_once() {

@@ -48,15 +48,7 @@ pub struct SecretKey {
 impl SecretKey {
     /// A fresh key drawn from `random`.
     pub fn generate(random: &mut Random) -> Self {
-        loop {
-            let mut bytes = random.bytes::<32>();
-            let key = Self::from_bytes(&bytes);
-            bytes.zeroize();
-            // Fails for fewer than one draw in 2^127.
-            if let Ok(key) = key {
-                return key;
-            }
-        }
+        draw(random, Self::from_bytes)
     }
 
     /// The key with these 32 big-endian bytes.
@@ -238,6 +230,19 @@ impl FromStr for NodeId {
     /// Parses 64 hexadecimal digits, with or without `0x`.
     fn from_str(text: &str) -> Result<Self, KeyError> {
         parse_hex::<32>(text).map(Self)
+    }
+}
+
+/// Draws 32 bytes until they are a key.
+fn draw<K>(random: &mut Random, from_bytes: impl Fn(&[u8; 32]) -> Result<K, KeyError>) -> K {
+    loop {
+        let mut bytes = random.bytes::<32>();
+        let key = from_bytes(&bytes);
+        bytes.zeroize();
+        // Fails for fewer than one draw in 2^127.
+        if let Ok(key) = key {
+            return key;
+        }
     }
 }
 

@@ -4,9 +4,8 @@ use std::fmt;
 
 use peerage_machine::Random;
 use secp256k1::SECP256K1;
-use zeroize::Zeroize;
 
-use super::{KeyError, PublicKey, RecoverableSignature, agree, sign};
+use super::{KeyError, PublicKey, RecoverableSignature, agree, draw, sign};
 
 /// A secret key made for one handshake. Unlike [`SecretKey`](super::SecretKey) it derives its public
 /// key only when asked to, since that is a curve multiplication which not every handshake step needs.
@@ -16,15 +15,7 @@ pub struct EphemeralKey(secp256k1::SecretKey);
 impl EphemeralKey {
     /// A fresh key drawn from `random`.
     pub fn generate(random: &mut Random) -> Self {
-        loop {
-            let mut bytes = random.bytes::<32>();
-            let key = Self::from_bytes(&bytes);
-            bytes.zeroize();
-            // Fails for fewer than one draw in 2^127.
-            if let Ok(key) = key {
-                return key;
-            }
-        }
+        draw(random, Self::from_bytes)
     }
 
     /// The key with these 32 big-endian bytes.

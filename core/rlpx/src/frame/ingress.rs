@@ -6,6 +6,15 @@ use crate::{
     mac::{Mac, Tag},
 };
 
+/// The largest buffer that is kept for the next frame.
+///
+/// # Security
+///
+/// Enough for messages of 1 MiB to come without allocations. Without it, a peer could send one frame of
+/// 16 MiB and then keep that much of our memory at the price of a ping now and then, as the connection
+/// would never idle.
+const MAX_KEPT: usize = 2 << 20;
+
 /// The receiving half of a connection.
 ///
 /// Begins with the limits of a connection before Hello: frames of at most [`MAX_HELLO`] bytes, no
@@ -134,8 +143,10 @@ impl Ingress {
                     let mut frame = std::mem::take(&mut self.held);
                     self.awaiting = Awaiting::Head;
                     let id = self.open_body(&mut frame, size, payload)?;
-                    frame.clear();
-                    self.held = frame;
+                    if frame.capacity() <= MAX_KEPT {
+                        frame.clear();
+                        self.held = frame;
+                    }
                     return Ok(Some(id));
                 }
                 Awaiting::Nothing(fault) => return Err(fault),

@@ -411,6 +411,19 @@ fn memory_grows_with_what_arrived_and_not_to_what_was_announced() {
 }
 
 #[test]
+fn the_buffer_of_a_giant_frame_is_not_kept() {
+    let (mut egress, mut ingress) = pair();
+    ingress.set_limit(MAX_FRAME);
+    for (length, is_kept) in [(1 << 20, true), (MAX_FRAME - 1, false), (100, true)] {
+        let stream = stream_of(&mut egress, &[(0x10, vec![0; length])]);
+        let (first, second) = stream.split_at(50);
+        assert_eq!(open_all(&mut ingress, first), Ok(vec![]));
+        assert_eq!(open_all(&mut ingress, second).unwrap().len(), 1);
+        assert_eq!(ingress.held.capacity() > 0, is_kept, "{length} bytes");
+    }
+}
+
+#[test]
 fn an_idle_connection_holds_no_buffers() {
     let (mut egress, mut ingress) = snappy_pair();
     let stream = stream_of(&mut egress, &[(0x10, vec![3; 5000])]);

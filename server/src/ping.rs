@@ -315,7 +315,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = silent.local_addr().unwrap();
         let node = Node::from_endpoint(*key(3).public(), address, None);
-        let short = PingOptions { timeout: Duration::from_millis(50), ..PingOptions::new(key(2)) };
+        let short = PingOptions { timeout: Duration::from_secs(1), ..PingOptions::new(key(2)) };
         assert_eq!(
             ping(&node, short.clone()).await.unwrap_err(),
             PingError::TimedOut { remote: address }

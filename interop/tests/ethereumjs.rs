@@ -7,6 +7,7 @@ const THEM: Implementation = Implementation::Ethereumjs;
 const MIB: usize = 1 << 20;
 
 // Disconnect reasons of rlpx.md.
+const REQUESTED: u8 = 0x00;
 const USELESS_PEER: u8 = 0x03;
 const TOO_MANY_PEERS: u8 = 0x04;
 const CLIENT_QUITTING: u8 = 0x08;
@@ -115,13 +116,26 @@ fn without_a_capability_in_common_both_call_the_other_useless() {
 }
 
 #[test]
-fn ping_prints_its_hello() {
+fn ping_prints_its_hello_and_how_long_it_takes() {
     let Some(net) = Netns::for_test(&[THEM]) else { return };
     let mut theirs = Foreign::spawn(&net, THEM, &["--listen", "0"]);
-    let (pong, success) = Peerage::once(&net, &["ping", "--json", &theirs.enode()]);
+    let (pong, success) =
+        Peerage::once(&net, &["ping", "--json", "--cap", "demo/1", &theirs.enode()]);
     assert!(success, "{pong}");
     assert_eq!(pong["client"], THEM.client());
     assert_eq!(pong["caps"], json!(["demo/1"]));
+    assert!(pong["round_trip_ms"].is_number(), "{pong}");
+    assert_eq!(theirs.told_to_leave(), REQUESTED);
+    theirs.closed_cleanly();
+}
+
+#[test]
+fn ping_prints_why_it_is_refused() {
+    let Some(net) = Netns::for_test(&[THEM]) else { return };
+    let mut theirs = Foreign::spawn(&net, THEM, &["--listen", "0", "--max-peers", "0"]);
+    let (pong, _) = Peerage::once(&net, &["ping", "--json", "--cap", "demo/1", &theirs.enode()]);
+    assert_eq!(pong["disconnect"]["reason_code"], TOO_MANY_PEERS, "{pong}");
+    assert_eq!(pong["disconnect"]["by_us"], false, "{pong}");
     theirs.closed_cleanly();
 }
 

@@ -27,6 +27,8 @@ pub struct Node {
     source: Source,
     /// Overrides where `source` says that TCP is.
     tcp: Option<SocketAddr>,
+    /// Overrides where `source` says that UDP is.
+    udp: Option<SocketAddr>,
 }
 
 /// Where knowledge of the node comes from.
@@ -54,7 +56,7 @@ enum Host {
 impl Node {
     /// A node of which only the key is known.
     pub fn new(public_key: PublicKey) -> Self {
-        Self { public_key, id: public_key.id(), source: Source::Key, tcp: None }
+        Self { public_key, id: public_key.id(), source: Source::Key, tcp: None, udp: None }
     }
 
     /// The node that signed `record`.
@@ -64,6 +66,7 @@ impl Node {
             id: record.id(),
             source: Source::Record(record),
             tcp: None,
+            udp: None,
         }
     }
 
@@ -82,6 +85,13 @@ impl Node {
     #[must_use]
     pub fn with_tcp_endpoint(self, endpoint: SocketAddr) -> Self {
         Self { tcp: Some(canonical(endpoint)), ..self }
+    }
+
+    /// The same node, with UDP at `endpoint` and nowhere else: it was heard there. What it signed stays
+    /// what it signed.
+    #[must_use]
+    pub fn with_udp_endpoint(self, endpoint: SocketAddr) -> Self {
+        Self { udp: Some(canonical(endpoint)), ..self }
     }
 
     /// The node's id.
@@ -125,13 +135,15 @@ impl Node {
 
     /// The UDP port, also when no address is known; that of the preferred address, if there are two.
     pub fn udp_port(&self) -> Option<u16> {
-        match &self.source {
-            Source::Key => None,
-            Source::Record(record) => {
+        match (self.udp, &self.source) {
+            (Some(endpoint), _) => Some(endpoint.port()),
+            (None, Source::Key) => None,
+            (None, Source::Record(record)) => {
                 first_port(&self.udp_endpoints(), [record.udp4(), record.udp6()])
             }
-            Source::Url { udp, .. } => Some(*udp).filter(|port| *port != 0),
+            (None, Source::Url { udp, .. }) => Some(*udp),
         }
+        .filter(|port| *port != 0)
     }
 
     /// Where the node accepts TCP connections, preferred first: the most global address, and IPv4 of two
@@ -152,6 +164,9 @@ impl Node {
 
     /// Where the node takes UDP datagrams, in the order of [`tcp_endpoints`](Self::tcp_endpoints).
     pub fn udp_endpoints(&self) -> Vec<SocketAddr> {
+        if let Some(endpoint) = self.udp {
+            return with_port([endpoint]);
+        }
         match (&self.source, self.tcp) {
             (Source::Record(record), _) => {
                 let v4 = record.udp4();

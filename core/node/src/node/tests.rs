@@ -360,3 +360,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_node_heard_elsewhere_keeps_what_it_signed() {
+    let signed = record(Some("1.2.3.4"), None, [Some(30303), None, Some(30301), None]);
+    let node =
+        Node::from_record(signed.clone()).with_udp_endpoint("[::ffff:5.6.7.8]:9".parse().unwrap());
+    assert_eq!(node.udp_endpoints(), endpoints(&["5.6.7.8:9"]));
+    assert_eq!(node.udp_port(), Some(9));
+    assert_eq!(node.tcp_endpoints(), endpoints(&["1.2.3.4:30303"]));
+    assert_eq!(node.record(), Some(&signed));
+    let nowhere = node.with_udp_endpoint("5.6.7.8:0".parse().unwrap());
+    assert_eq!((nowhere.udp_port(), nowhere.udp_endpoints()), (None, vec![]));
+}

@@ -1,0 +1,115 @@
+//! Endpoints as packets write them, and the nodes that neighbors are told as.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use alloy_rlp::{Decodable, Encodable, Header, Result};
+use peerage_node::{Node, PublicKey};
+
+/// An address and two ports, `[ip, udp, tcp]`. Nothing is checked: what is said need not be true.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address, never IPv4-mapped; `None` if it has neither 4 nor 16 bytes.
+    pub ip: Option<IpAddr>,
+    /// The UDP port, or 0.
+    pub udp: u16,
+    /// The TCP port, or 0.
+    pub tcp: u16,
+}
+
+impl Endpoint {
+    /// The endpoint at `udp`, with a TCP port or 0.
+    pub fn new(udp: SocketAddr, tcp: u16) -> Self {
+        Self { ip: Some(udp.ip().to_canonical()), udp: udp.port(), tcp }
+    }
+
+    /// Where it takes datagrams, if it says so.
+    pub fn udp_addr(&self) -> Option<SocketAddr> {
+        self.ip.filter(|_| self.udp != 0).map(|ip| SocketAddr::new(ip, self.udp))
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut payload = Vec::with_capacity(24);
+        self.encode_fields(&mut payload);
+        encode_list(&payload, out);
+    }
+
+    pub(super) fn decode(rest: &mut &[u8]) -> Result<Self> {
+        let mut list = Header::decode_bytes(rest, true)?;
+        let (ip, udp) = (decode_ip(&mut list)?, u16::decode(&mut list)?);
+        // Some old clients leave out the TCP port of the recipient, which they do not know.
+        let tcp = if list.is_empty() { 0 } else { u16::decode(&mut list)? };
+        Ok(Self { ip, udp, tcp })
+    }
+
+    fn encode_fields(&self, out: &mut Vec<u8>) {
+        match self.ip {
+            Some(IpAddr::V4(ip)) => ip.octets().as_slice().encode(out),
+            Some(IpAddr::V6(ip)) => ip.octets().as_slice().encode(out),
+            None => [].as_slice().encode(out),
+        }
+        self.udp.encode(out);
+        self.tcp.encode(out);
+    }
+}
+
+/// A node as one node tells another of it: `[ip, udp, tcp, key]`, signed by neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbor {
+    /// Where it is said to be.
+    pub endpoint: Endpoint,
+    /// Its public key, unless the 64 bytes are none.
+    pub key: Option<PublicKey>,
+}
+
+impl Neighbor {
+    /// How to tell of `node`, which takes datagrams at `udp`.
+    pub fn new(node: &Node, udp: SocketAddr) -> Self {
+        let tcp = node
+            .tcp_endpoints()
+            .into_iter()
+            .find(|tcp| tcp.ip() == udp.ip())
+            .map_or(0, |tcp| tcp.port());
+        Self { endpoint: Endpoint::new(udp, tcp), key: Some(*node.public_key()) }
+    }
+
+    /// The node that is told of, if it has a key and a place.
+    pub fn to_node(&self) -> Option<Node> {
+        let udp = self.endpoint.udp_addr()?;
+        let tcp = SocketAddr::new(udp.ip(), self.endpoint.tcp);
+        Some(Node::from_endpoint(self.key?, tcp, Some(udp.port())))
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut payload = Vec::with_capacity(92);
+        self.endpoint.encode_fields(&mut payload);
+        let key = self.key.map_or([0; 64], |key| key.to_bytes());
+        key.as_slice().encode(&mut payload);
+        encode_list(&payload, out);
+    }
+
+    pub(super) fn decode(rest: &mut &[u8]) -> Result<Self> {
+        let mut list = Header::decode_bytes(rest, true)?;
+        let endpoint = Endpoint {
+            ip: decode_ip(&mut list)?,
+            udp: u16::decode(&mut list)?,
+            tcp: u16::decode(&mut list)?,
+        };
+        let key = Header::decode_bytes(&mut list, false)?;
+        let key = <&[u8; 64]>::try_from(key).ok().and_then(|key| PublicKey::from_bytes(key).ok());
+        Ok(Self { endpoint, key })
+    }
+}
+
+/// Writes `payload` as a list.
+pub(super) fn encode_list(payload: &[u8], out: &mut Vec<u8>) {
+    Header { list: true, payload_length: payload.len() }.encode(out);
+    out.extend_from_slice(payload);
+}
+
+/// An address of any number of bytes; only 4 and 16 are one.
+fn decode_ip(rest: &mut &[u8]) -> Result<Option<IpAddr>> {
+    let bytes = Header::decode_bytes(rest, false)?;
+    let v4 = || <[u8; 4]>::try_from(bytes).ok().map(|octets| Ipv4Addr::from(octets).into());
+    let v6 = || <[u8; 16]>::try_from(bytes).ok().map(|octets| Ipv6Addr::from(octets).into());
+    Ok(v4().or_else(v6).map(|ip: IpAddr| ip.to_canonical()))
+}

@@ -181,7 +181,7 @@ impl Builder {
             key: self.key,
             node,
             client_name: self.client_name,
-            protocols: protocols.into(),
+            protocols: protocols.into_iter().map(Arc::new).collect(),
             listener,
             listen,
             peering: peerage_peering::Config {

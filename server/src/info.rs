@@ -1,6 +1,6 @@
 //! What a server tells of itself and of its peers, as plain values.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use peerage_node::{NodeId, PublicKey};
 use peerage_peering::Slot;
@@ -93,7 +93,7 @@ pub struct NodeInfo {
 }
 
 /// The answers of all protocols, by name; of several versions, the highest that offers any.
-pub(crate) fn node_infos(protocols: &[Protocol]) -> BTreeMap<String, Value> {
+pub(crate) fn node_infos(protocols: &[Arc<Protocol>]) -> BTreeMap<String, Value> {
     let mut infos = BTreeMap::new();
     for protocol in protocols {
         let info = protocol.node_info_value();

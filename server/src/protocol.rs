@@ -97,11 +97,15 @@ impl Protocol {
     }
 
     /// Runs the protocol, and says with which reason its peer has to go.
-    pub(crate) async fn run_to_reason(self, peer: Peer, channel: Channel) -> DisconnectReason {
+    pub(crate) async fn run_to_reason(
+        self: Arc<Self>,
+        peer: Peer,
+        channel: Channel,
+    ) -> DisconnectReason {
         let id = peer.id();
-        let run = self.run;
-        let run = AssertUnwindSafe(async move { run(peer, channel).await });
-        match run.catch_unwind().await {
+        // In a block of its own, so that a panic before the function's first await is caught too.
+        let run = async { (self.run)(peer, channel).await };
+        match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(())) => DisconnectReason::ClientQuitting,
             Ok(Err(error)) => {
                 if !matches!(error, ProtocolError::Closed) {

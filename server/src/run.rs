@@ -30,6 +30,7 @@ use crate::{
     events::{self, Event},
     link::Link,
     listener::{self, Incoming},
+    peer::Peer,
     protocol::Protocol,
     roster::Roster,
     server::{Direction, Handle, Server},
@@ -43,7 +44,7 @@ pub(crate) enum Told {
     /// A connection ended.
     Closed { conn: ConnId, fault: Fault },
     /// The user commands.
-    Command(Input),
+    Command(Box<Input>),
     /// A dial reached somebody, or nobody.
     Dialed { dial: DialId, result: Result<Dialed, DialError> },
     /// A connection knows who is at its other end.
@@ -68,7 +69,7 @@ pub(crate) struct Plan {
     pub(crate) node: Node,
     pub(crate) client_name: String,
     /// In the order of `capabilities`.
-    pub(crate) protocols: Arc<[Protocol]>,
+    pub(crate) protocols: Arc<[Arc<Protocol>]>,
     pub(crate) capabilities: Vec<LocalCapability>,
     pub(crate) listener: Option<TcpListener>,
     pub(crate) listen: Option<SocketAddr>,
@@ -147,7 +148,7 @@ struct Run {
     peering: Peering,
     random: Random,
     config: Arc<peerage_rlpx::Config>,
-    protocols: Arc<[Protocol]>,
+    protocols: Arc<[Arc<Protocol>]>,
     dialer: Arc<dyn Dialer>,
     dial_timeout: Duration,
     stop_timeout: Duration,
@@ -168,8 +169,21 @@ struct Run {
     progress: Progress,
 }
 
-/// A connection, as far as it concerns the peering task.
-struct Conn {
+/// A connection, as far as it concerns the peering task. Small, as there is one for every peer.
+///
+/// ```text
+/// Accepted -> Shaking -> Identified -> Ready -> Admitted -> Peer
+/// (inbound)              checkpoint 1  checkpoint 2
+/// ```
+enum Conn {
+    /// Not a peer yet.
+    Entering(Box<Entering>),
+    /// A peer, or what was one until the connection has closed.
+    Peer(Peer),
+}
+
+/// A connection that is not a peer yet.
+struct Entering {
     inbound: bool,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -185,12 +199,7 @@ struct Dialing {
     task: AbortHandle,
 }
 
-/// How far a connection has come.
-///
-/// ```text
-/// Accepted -> Shaking -> Identified -> Ready -> Admitted -> Peer
-/// (inbound)              checkpoint 1  checkpoint 2
-/// ```
+/// How far a connection has come that is not a peer yet.
 enum Stage {
     /// Waits for peering to let its handshake begin.
     Accepted(BoxedStream),
@@ -202,8 +211,6 @@ enum Stage {
     Ready { key: PublicKey, hello: Box<Hello>, shared: Box<[Shared]> },
     /// Past the second checkpoint; its protocols are about to start.
     Admitted { key: PublicKey, hello: Box<Hello>, channels: Vec<(usize, Channel)> },
-    /// A peer, or what was one.
-    Peer(crate::Peer),
 }
 
 /// How far the server has come.
@@ -266,27 +273,29 @@ impl Run {
     fn on_told(&mut self, told: Told) {
         match told {
             Told::Closed { conn, fault } => {
-                if let Some(done) = self.conns.get_mut(&conn).and_then(|conn| conn.done.take()) {
-                    let _ = done.send(Err(ConnectError::Failed(fault)));
-                }
                 self.input(Input::Closed { conn, fault });
                 self.carry_outputs();
-                self.conns.remove(&conn);
+                if let Some(Conn::Entering(entering)) = self.conns.remove(&conn)
+                    && let Some(done) = entering.done
+                {
+                    // Fails if whoever brought the stream no longer waits.
+                    let _ = done.send(Err(ConnectError::Failed(fault)));
+                }
             }
-            Told::Command(input) => self.input(input),
+            Told::Command(input) => self.input(*input),
             Told::Dialed { dial, result } => self.on_dialed(dial, result),
             Told::Identified { conn, key } => {
-                if let Some(entry) = self.conns.get_mut(&conn) {
-                    entry.stage = Stage::Identified(key);
+                if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) {
+                    entering.stage = Stage::Identified(key);
                     self.input(Input::Identified { conn, key });
                 }
             }
             Told::Ready { conn, hello, shared } => {
                 let count = shared.len();
-                if let Some(entry) = self.conns.get_mut(&conn)
-                    && let Stage::Identified(key) = entry.stage
+                if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn)
+                    && let Stage::Identified(key) = entering.stage
                 {
-                    entry.stage = Stage::Ready { key, hello, shared };
+                    entering.stage = Stage::Ready { key, hello, shared };
                     self.input(Input::Ready { conn, shared: count });
                 }
             }

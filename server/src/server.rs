@@ -35,7 +35,7 @@ pub(crate) struct Handle {
     pub(crate) node: Node,
     pub(crate) name: String,
     pub(crate) listen: Option<SocketAddr>,
-    pub(crate) protocols: Arc<[Protocol]>,
+    pub(crate) protocols: Arc<[Arc<Protocol>]>,
     pub(crate) roster: Arc<Roster>,
     pub(crate) events: broadcast::WeakSender<Event>,
     pub(crate) tell: mpsc::UnboundedSender<Told>,
@@ -182,7 +182,7 @@ impl Server {
 
     fn tell(&self, input: Input) {
         // Fails if the server has stopped; then there is nothing to command.
-        let _ = self.0.tell.send(Told::Command(input));
+        let _ = self.0.tell.send(Told::Command(Box::new(input)));
     }
 }
 

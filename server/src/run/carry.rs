@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Conn, Dialing, Progress, Run, Stage, Told};
+use super::{Conn, Dialing, Entering, Progress, Run, Stage, Told};
 use crate::{
     channel::Channel,
     connection::{Connecting, Task},
@@ -64,16 +64,18 @@ impl Run {
                 self.publish(Event::DialFailed { id, why, retry_in });
             }
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
-                if let Some(entry) = self.conns.get(&conn) {
-                    entry.link.disconnect(reason);
+                match self.conns.get(&conn) {
+                    Some(Conn::Entering(entering)) => entering.link.disconnect(reason),
+                    Some(Conn::Peer(peer)) => peer.disconnect(reason),
+                    None => {}
                 }
             }
             Output::PeerAdded { conn, id, slot } => self.add_peer(conn, id, slot),
             Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),
             Output::Proceed { conn } => self.proceed(conn),
             Output::Refuse { conn, why } => {
-                if let Some(entry) = self.conns.remove(&conn)
-                    && let Some(remote) = entry.remote
+                if let Some(Conn::Entering(entering)) = self.conns.remove(&conn)
+                    && let Some(remote) = entering.remote
                 {
                     tracing::debug!(%remote, %why, "connection refused");
                     self.publish(Event::Refused { remote, why });
@@ -81,7 +83,7 @@ impl Run {
             }
             Output::Resolve { resolve, host } => self.resolve(resolve, host),
             Output::SlotChanged { conn, id, slot } => {
-                if let Some(Conn { stage: Stage::Peer(peer), .. }) = self.conns.get(&conn) {
+                if let Some(Conn::Peer(peer)) = self.conns.get(&conn) {
                     peer.set_slot(slot);
                     self.publish(Event::SlotChanged { id, slot });
                 }
@@ -102,7 +104,7 @@ impl Run {
     pub(super) fn on_accepted(&mut self, Incoming { stream, remote }: Incoming) {
         let local = stream.local_addr().ok();
         let stage = Stage::Accepted(Box::new(stream));
-        let conn = self.add_conn(Conn {
+        let conn = self.add_conn(Entering {
             inbound: true,
             remote: Some(remote),
             local,
@@ -118,7 +120,7 @@ impl Run {
         let Some(Dialing { key, .. }) = self.dials.remove(&dial) else { return };
         match result {
             Ok(Dialed { stream, remote, local }) => {
-                let conn = self.add_conn(Conn {
+                let conn = self.add_conn(Entering {
                     inbound: false,
                     remote: Some(remote),
                     local,
@@ -147,7 +149,7 @@ impl Run {
             Direction::Inbound => (Role::Recipient, None),
             Direction::Outbound(remote) => (Role::Initiator { remote }, Some(remote.id())),
         };
-        let conn = self.add_conn(Conn {
+        let conn = self.add_conn(Entering {
             inbound: dialed.is_none(),
             remote: None,
             local: None,
@@ -159,23 +161,23 @@ impl Run {
         self.spawn_connection(conn, stream, role);
     }
 
-    fn add_conn(&mut self, entry: Conn) -> ConnId {
+    fn add_conn(&mut self, entering: Entering) -> ConnId {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
-        self.conns.insert(conn, entry);
+        self.conns.insert(conn, Conn::Entering(Box::new(entering)));
         conn
     }
 
     fn proceed(&mut self, conn: ConnId) {
-        let Some(entry) = self.conns.get_mut(&conn) else { return };
-        match std::mem::replace(&mut entry.stage, Stage::Shaking) {
+        let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) else { return };
+        match std::mem::replace(&mut entering.stage, Stage::Shaking) {
             Stage::Accepted(stream) => self.spawn_connection(conn, stream, Role::Recipient),
-            stage => entry.stage = stage,
+            stage => entering.stage = stage,
         }
     }
 
     fn spawn_connection(&mut self, conn: ConnId, stream: BoxedStream, role: Role) {
-        let Some(entry) = self.conns.get(&conn) else { return };
+        let Some(Conn::Entering(entering)) = self.conns.get(&conn) else { return };
         self.tasks.spawn(Task::new(Connecting {
             conn,
             stream,
@@ -183,17 +185,17 @@ impl Run {
             config: self.config.clone(),
             clock: self.clock,
             seed: self.random.fork(),
-            link: entry.link.clone(),
+            link: entering.link.clone(),
             tell: self.tell.clone(),
         }));
     }
 
     fn admit(&mut self, conn: ConnId) {
-        let Some(entry) = self.conns.get_mut(&conn) else { return };
-        match std::mem::replace(&mut entry.stage, Stage::Shaking) {
+        let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) else { return };
+        match std::mem::replace(&mut entering.stage, Stage::Shaking) {
             Stage::Identified(key) => {
-                entry.stage = Stage::Identified(key);
-                entry.link.admit(Admission::Greet);
+                entering.stage = Stage::Identified(key);
+                entering.link.admit(Admission::Greet);
             }
             Stage::Ready { key, hello, shared } => {
                 let (channels, lanes) = shared
@@ -203,34 +205,28 @@ impl Run {
                         ((shared.local, channel), lane)
                     })
                     .unzip();
-                entry.stage = Stage::Admitted { key, hello, channels };
-                entry.link.admit(Admission::Start(lanes));
+                entering.stage = Stage::Admitted { key, hello, channels };
+                entering.link.admit(Admission::Start(lanes));
             }
-            stage => entry.stage = stage,
+            stage => entering.stage = stage,
         }
     }
 
     fn add_peer(&mut self, conn: ConnId, id: NodeId, slot: Slot) {
-        let Some(entry) = self.conns.get_mut(&conn) else { return };
-        let (key, hello, channels) = match std::mem::replace(&mut entry.stage, Stage::Shaking) {
-            Stage::Admitted { key, hello, channels } => (key, *hello, channels),
-            stage => {
-                entry.stage = stage;
-                return;
-            }
-        };
+        let Some(Conn::Entering(entering)) = self.conns.remove(&conn) else { return };
+        let Entering { inbound, remote, local, link, stage, done } = *entering;
+        let Stage::Admitted { key, hello, channels } = stage else { return };
         let about = About {
             key,
             client: hello.client.into(),
             capabilities: hello.capabilities.into(),
             shared: channels.iter().map(|(_, channel)| channel.capability()).collect(),
-            inbound: entry.inbound,
-            remote: entry.remote,
-            local: entry.local,
+            inbound,
+            remote,
+            local,
         };
-        let peer = Peer::new(about, slot, entry.link.clone());
-        entry.stage = Stage::Peer(peer.clone());
-        let done = entry.done.take();
+        let peer = Peer::new(about, slot, link);
+        self.conns.insert(conn, Conn::Peer(peer.clone()));
         self.roster.add(conn, peer.clone());
         tracing::debug!(%id, client = peer.client(), ?slot, "peer added");
         // Asking a protocol for its information now would be too early: it has not begun.
@@ -251,7 +247,7 @@ impl Run {
 
     fn drop_peer(&mut self, conn: ConnId, id: NodeId, fault: Fault) {
         self.roster.remove(conn, id);
-        let Some(Conn { stage: Stage::Peer(peer), .. }) = self.conns.get(&conn) else { return };
+        let Some(Conn::Peer(peer)) = self.conns.get(&conn) else { return };
         tracing::debug!(%id, %fault, "peer dropped");
         let duration = peer.connected_for();
         self.publish(Event::PeerDropped {

@@ -142,3 +142,22 @@ async fn a_stream_to_somebody_else_is_refused_by_the_handshake() {
     );
     assert!(out.is_err() && into.is_err(), "{out:?} {into:?}");
 }
+
+#[tokio::test]
+async fn garbage_from_a_stranger_ends_its_connection_and_nothing_else() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let there = listening(1).protocol(echo()).start().await.unwrap();
+    let address = there.listen_addr().unwrap();
+    for garbage in [vec![0xff; 300], [&[0x01, 0x90][..], &[0x04; 400]].concat(), vec![0; 300]] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(&garbage).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset is as good an end as any.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "{} bytes for a stranger", answer.len());
+    }
+    let here = Server::builder(key(2)).protocol(echo()).start().await.unwrap();
+    let mut events = here.subscribe();
+    here.add_static(there.local_node());
+    added(&mut events).await;
+}

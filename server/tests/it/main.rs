@@ -8,4 +8,5 @@ mod connect;
 mod lifecycle;
 mod limits;
 mod protocols;
+mod readme;
 mod streams;

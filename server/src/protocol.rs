@@ -2,9 +2,15 @@
 //!
 //! Not here: how the two ends agree on what to speak (`peerage-rlpx`).
 
-use std::{error::Error, fmt, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{
+    error::Error,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use futures_util::FutureExt as _;
 use peerage_node::NodeId;
 use peerage_rlpx::{Capability, DisconnectReason};
 use serde_json::Value;
@@ -96,16 +102,10 @@ impl Protocol {
         (self.run)(peer, channel)
     }
 
-    /// Runs the protocol, and says with which reason its peer has to go.
-    pub(crate) async fn run_to_reason(
-        self: Arc<Self>,
-        peer: Peer,
-        channel: Channel,
-    ) -> DisconnectReason {
+    /// What the result of [`run`](Self::run) means for the peer, which is told here to people.
+    fn judge(&self, peer: &Peer, result: Ended) -> DisconnectReason {
         let id = peer.id();
-        // In a block of its own, so that a panic before the function's first await is caught too.
-        let run = async { (self.run)(peer, channel).await };
-        match AssertUnwindSafe(run).catch_unwind().await {
+        match result {
             Ok(Ok(())) => DisconnectReason::ClientQuitting,
             Ok(Err(error)) => {
                 if !matches!(error, ProtocolError::Closed) {
@@ -134,6 +134,57 @@ impl Protocol {
             None => "unknown".into(),
             Some(info) => info(id).unwrap_or_else(|| "handshake".into()),
         }
+    }
+}
+
+/// The task of one protocol with one peer: runs it, and ends the peer when it ends.
+///
+/// Written by hand, as there is one for every peer and protocol, and an `async` block would keep the
+/// channel three times over.
+pub(crate) struct Task {
+    protocol: Arc<Protocol>,
+    peer: Peer,
+    state: State,
+}
+
+enum State {
+    Starting(Option<Channel>),
+    Running(BoxFuture<'static, Result<(), ProtocolError>>),
+}
+
+/// How a protocol ended: by itself, or by a panic.
+type Ended = std::thread::Result<Result<(), ProtocolError>>;
+
+impl Task {
+    pub(crate) fn new(protocol: Arc<Protocol>, peer: Peer, channel: Channel) -> Self {
+        Self { protocol, peer, state: State::Starting(Some(channel)) }
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let step = || {
+            if let State::Starting(channel) = &mut this.state {
+                let Some(channel) = channel.take() else { return Poll::Ready(Ok(())) };
+                this.state = State::Running(this.protocol.run(this.peer.clone(), channel));
+            }
+            match &mut this.state {
+                State::Running(run) => run.as_mut().poll(cx),
+                State::Starting(_) => Poll::Ready(Ok(())),
+            }
+        };
+        // A future that panicked is never polled again.
+        let ended = match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(result)) => Ok(result),
+            Err(panic) => Err(panic),
+        };
+        let reason = self.protocol.judge(&self.peer, ended);
+        self.peer.disconnect(reason);
+        Poll::Ready(())
     }
 }
 

@@ -292,11 +292,6 @@ impl Connection {
         self.session().map_or(&[], |session| &session.shared)
     }
 
-    /// What the peer says of itself; `None` before [`Event::Ready`] and after the end.
-    pub fn hello(&self) -> Option<&Hello> {
-        self.session().map(|session| &session.hello)
-    }
-
     /// The peer's key, as soon as it is known: an initiator knows it from the start.
     pub fn remote(&self) -> Option<&PublicKey> {
         match &self.state {
@@ -397,7 +392,7 @@ impl Connection {
             unreachable!("because it was greeting above")
         };
         let shared = negotiate(&self.config.capabilities, &hello.capabilities);
-        let session = Session { link: *link, hello: hello.clone(), shared };
+        let session = Session { link: *link, shared };
         self.state = State::Ready(Box::new(session));
         Ok(Event::Ready { hello })
     }

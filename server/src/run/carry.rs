@@ -30,6 +30,7 @@ use crate::{
     link::{Admission, Link},
     listener::Incoming,
     peer::{About, Peer},
+    protocol,
     server::Direction,
 };
 
@@ -233,11 +234,8 @@ impl Run {
         let info = PeerInfo::of(&peer, |_| "handshake".into());
         self.publish(Event::PeerAdded { peer: Box::new(info) });
         for (local, channel) in channels {
-            let (protocol, peer) = (self.protocols[local].clone(), peer.clone());
-            self.tasks.spawn(async move {
-                let reason = protocol.run_to_reason(peer.clone(), channel).await;
-                peer.disconnect(reason);
-            });
+            let protocol = self.protocols[local].clone();
+            self.tasks.spawn(protocol::Task::new(protocol, peer.clone(), channel));
         }
         if let Some(done) = done {
             // Fails if whoever brought the stream no longer waits.

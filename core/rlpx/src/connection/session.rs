@@ -5,7 +5,7 @@ use peerage_node::PublicKey;
 
 use super::{Outbox, Pulse, Timeouts};
 use crate::{
-    Egress, Fault, Hello, Ingress, MAX_FRAME, PeerMisbehaved, Shared, code, disconnect, negotiate,
+    Egress, Fault, Ingress, MAX_FRAME, PeerMisbehaved, Shared, code, disconnect, negotiate,
 };
 
 /// Both directions, keyed.
@@ -35,7 +35,6 @@ const SNAPPY_VERSION: u64 = 5;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) link: Link,
-    pub(super) hello: Hello,
     pub(super) shared: Vec<Shared>,
 }
 

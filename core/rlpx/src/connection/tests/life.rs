@@ -22,7 +22,6 @@ fn both_ends_learn_who_the_other_is_and_what_it_speaks() {
     assert_eq!(b, key(2).public());
     assert_eq!((hello.version, &hello.client[..]), (5, "test/1"));
     assert_eq!(pair.b.connection.remote(), Some(key(1).public()));
-    assert_eq!(pair.b.connection.hello(), Some(hello));
     let names: Vec<_> =
         pair.a.connection.shared().iter().map(|shared| shared.capability.to_string()).collect();
     assert_eq!(names, ["aaa/2", "bbb/1"]);

@@ -5,6 +5,7 @@
 //!
 //! Not here: whom to be connected to (`peering`), and sockets and disks (`peerage`).
 
+mod bond;
 mod entry;
 mod limiter;
 mod lookup;
@@ -12,6 +13,7 @@ pub mod packet;
 mod revalidation;
 mod store;
 mod table;
+mod v4;
 mod vote;
 mod walk;
 
@@ -23,5 +25,6 @@ pub use limiter::{Limiter, LimiterConfig, Rate};
 pub use lookup::{ALPHA, CLOSEST, Lookup};
 pub use store::{SeedNode, StoreOp};
 pub use table::{Added, Bucket, Refusal, Removed, Table, TableConfig};
+pub use v4::{DropReason, Input, LocalChange, Output, QueryId, V4, V4Config, V4Stats};
 pub use vote::{Family, Vote};
 pub use walk::Walk;

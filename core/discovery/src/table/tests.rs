@@ -581,7 +581,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Subnets of three addresses each; every fourth is local.
 fn address(n: u32) -> String {
-    if n % 4 == 0 { format!("10.0.0.{n}:1") } else { format!("11.1.{}.{n}:1", n / 3) }
+    if n.is_multiple_of(4) { format!("10.0.0.{n}:1") } else { format!("11.1.{}.{n}:1", n / 3) }
 }
 
 fn known_secret(n: u32, keys: &[SecretKey]) -> &SecretKey {

@@ -113,7 +113,6 @@ impl V4 {
     ) -> Result<(), DropReason> {
         let answered =
             self.pings.take(now.mono, peer, pong.token).ok_or(DropReason::Unsolicited)?;
-        self.empty_refreshes = 0;
         if self.bonds.prove(now.mono, peer) {
             self.limiter.prove(now.mono, peer.ip);
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use peerage_machine::Now;
-use peerage_node::{Node, Record};
+use peerage_node::{Node, PublicKey, Record};
 
 use super::{
     Output, QueryId, V4,
@@ -40,8 +40,8 @@ enum Goal {
     /// [`Input::Resolve`](super::Input::Resolve).
     Resolve {
         id: QueryId,
-        /// The key, and perhaps where it was known to be.
-        node: Node,
+        /// Whom.
+        key: PublicKey,
     },
 }
 
@@ -99,7 +99,7 @@ impl V4 {
         let known = self.table.get(&node.id()).map(|entry| entry.node().clone());
         let what = What::Record(For::Resolve { id, may_search: true });
         if !self.ask(now, known.unwrap_or_else(|| node.clone()), what) {
-            self.search_node(now, id, node);
+            self.search_node(now, id, *node.public_key());
         }
     }
 
@@ -116,7 +116,7 @@ impl V4 {
             // A record without an address is no help; where it answered is.
             Some(node) if node.tcp_endpoints().is_empty() => Some(asked),
             Some(node) => Some(node),
-            None if may_search => return self.search_node(now, id, asked),
+            None if may_search => return self.search_node(now, id, *asked.public_key()),
             // Others tell of it; it may be that it answers to TCP only.
             None => Some(asked),
         };
@@ -153,8 +153,8 @@ impl V4 {
         let id = asked.id();
         let found = nodes.as_ref().map(Vec::len);
         let mut resolved = None;
-        if let (Goal::Resolve { node, .. }, Some(nodes)) = (&search.goal, &nodes) {
-            resolved = nodes.iter().find(|other| other.id() == node.id()).cloned();
+        if let (Goal::Resolve { key, .. }, Some(nodes)) = (&search.goal, &nodes) {
+            resolved = nodes.iter().find(|node| node.public_key() == key).cloned();
         }
         match nodes {
             Some(nodes) => {
@@ -222,9 +222,8 @@ impl V4 {
         }
     }
 
-    fn search_node(&mut self, now: Now, id: QueryId, node: Node) {
-        let target = Target::from(node.public_key());
-        self.search(now, Goal::Resolve { id, node }, target);
+    fn search_node(&mut self, now: Now, id: QueryId, key: PublicKey) {
+        self.search(now, Goal::Resolve { id, key }, Target::from(&key));
     }
 
     fn search(&mut self, now: Now, goal: Goal, target: Target) {
@@ -278,9 +277,9 @@ impl V4 {
                 let target = Target(self.random.bytes());
                 self.searches.waiting.push_back((Goal::Refresh { left: left - 1 }, target));
             }
-            Goal::Resolve { id, node } => {
+            Goal::Resolve { id, key } => {
                 // Not found anew, but the table may have met it meanwhile.
-                let known = self.table.get(&node.id()).map(|entry| entry.node().clone());
+                let known = self.table.get(&key.id()).map(|entry| entry.node().clone());
                 self.outputs.push_back(Output::Resolved { id, node: known });
             }
         }
@@ -288,6 +287,9 @@ impl V4 {
 
     /// The nodes to start a lookup with.
     fn closest(&self, target: Target) -> Vec<Node> {
+        if self.table.is_empty() {
+            return self.config.bootnodes.clone();
+        }
         let entries = self.table.closest(&target.id(), CLOSEST, false);
         entries.into_iter().map(|entry| entry.node().clone()).collect()
     }

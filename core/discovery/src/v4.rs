@@ -119,8 +119,14 @@ impl V4 {
             key,
         };
         v4.outputs.push_back(Output::Store(StoreOp::Seq(v4.local.current().seq())));
-        let seeds = seeds.into_iter().map(|seed| seed.node);
-        for node in seeds.chain(v4.config.bootnodes.clone()) {
+        for SeedNode { node, last_pong } in seeds {
+            if let Some(to) = v4.endpoint(&node) {
+                let peer = Peer { ip: to.ip(), id: node.id() };
+                v4.bonds.restore(now.mono, peer, now.unix.saturating_sub(last_pong));
+            }
+            v4.add_found(now, node);
+        }
+        for node in v4.config.bootnodes.clone() {
             v4.add_found(now, node);
         }
         v4
@@ -224,6 +230,9 @@ impl V4 {
 
     /// News of a node from somebody else.
     fn add_found(&mut self, now: Now, node: Node) {
+        if self.endpoint(&node).is_none() {
+            return;
+        }
         let added = self.table.add_found(now.mono, node.clone());
         self.on_added(added, node);
     }

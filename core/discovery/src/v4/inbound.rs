@@ -88,13 +88,15 @@ impl V4 {
             seq: Some(self.local.current().seq()),
         };
         self.send(from, &Packet::Pong(pong));
-        self.bonds.on_ping(now.mono, peer);
+        let is_news = self.bonds.on_ping(now.mono, peer);
         // Where it is, is seen; only its TCP port has to be told.
         let tcp = SocketAddr::new(from.ip(), ping.from.tcp);
         let node = Node::from_endpoint(key, tcp, Some(from.port()));
         if self.bonds.is_proved(now.mono, peer) {
-            let op = StoreOp::Ping { id: peer.id, ip: peer.ip, unix: now.unix };
-            self.outputs.push_back(Output::Store(op));
+            if is_news {
+                let op = StoreOp::Ping { id: peer.id, ip: peer.ip, unix: now.unix };
+                self.outputs.push_back(Output::Store(op));
+            }
             self.add_inbound(now, node);
         } else {
             self.ask_proof(now, peer, from, node);
@@ -115,9 +117,9 @@ impl V4 {
             self.pings.take(now.mono, peer, pong.token).ok_or(DropReason::Unsolicited)?;
         if self.bonds.prove(now.mono, peer) {
             self.limiter.prove(now.mono, peer.ip);
-        }
-        if let Some(node) = answered.stranger {
-            self.add_inbound(now, node);
+            if let Some(node) = answered.stranger {
+                self.add_inbound(now, node);
+            }
         }
         let Some(own) = answered.own else { return Ok(()) };
         // Only those whom we chose to ask have a vote.

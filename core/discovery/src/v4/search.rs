@@ -6,7 +6,7 @@ use std::{
 };
 
 use peerage_machine::Now;
-use peerage_node::{Node, PublicKey, Record};
+use peerage_node::{Node, PublicKey, Record, check_relay};
 
 use super::{
     Output, QueryId, V4,
@@ -113,9 +113,9 @@ impl V4 {
         record: Option<Record>,
     ) {
         let node = match record.map(Node::from_record) {
-            // A record without an address is no help; where it answered is.
-            Some(node) if node.tcp_endpoints().is_empty() => Some(asked),
-            Some(node) => Some(node),
+            Some(node) if self.is_candidate(&node, asked.udp_endpoints().first()) => Some(node),
+            // A record without an address that we could use is no help; where it answered is.
+            Some(_) => Some(asked),
             None if may_search => return self.search_node(now, id, *asked.public_key()),
             // Others tell of it; it may be that it answers to TCP only.
             None => Some(asked),
@@ -199,8 +199,7 @@ impl V4 {
         loop {
             while let Some(node) = self.walk.poll_candidate() {
                 // Whom nobody can connect to is found for the table only. It was not what was wanted.
-                let is_good = |at: &SocketAddr| self.is_allowed(at.ip());
-                if node.tcp_endpoints().iter().any(is_good) {
+                if self.is_candidate(&node, node.udp_endpoints().first()) {
                     self.outputs.push_back(Output::Candidate(node));
                 } else {
                     self.walk.want(self.walk.wanted() + 1);
@@ -220,6 +219,20 @@ impl V4 {
                 self.walk.on_failure(&id);
             }
         }
+    }
+
+    /// Whether `node`, which is heard from `udp`, says where to connect to it, and nothing else than such places.
+    ///
+    /// # Security
+    ///
+    /// Nobody elsewhere makes us connect to our own network.
+    fn is_candidate(&self, node: &Node, udp: Option<&SocketAddr>) -> bool {
+        let tcp = node.tcp_endpoints();
+        let is_good = |tcp: &SocketAddr| {
+            let may_be_told = udp.is_none_or(|udp| check_relay(udp.ip(), tcp.ip()).is_ok());
+            may_be_told && self.is_allowed(tcp.ip())
+        };
+        !tcp.is_empty() && tcp.iter().all(is_good)
     }
 
     fn search_node(&mut self, now: Now, id: QueryId, key: PublicKey) {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use peerage_machine::{Instant, Machine, Now};
+use peerage_machine::{Instant, Machine, Now, TimerTable};
 use peerage_node::{LocalRecord, Node, NodeId, SecretKey};
 
 use super::{Input, Output, QueryId, V4, V4Config};
@@ -28,6 +28,8 @@ const START: Now = Now { mono: Instant::START, unix: Duration::from_secs(1_800_0
 struct Net {
     now: Now,
     machines: BTreeMap<SocketAddr, V4>,
+    /// When each wants to be woken.
+    wakes: TimerTable<SocketAddr>,
     /// Clocks that differ, in seconds.
     skews: BTreeMap<SocketAddr, i64>,
     /// Addresses from and to which everything is lost.
@@ -53,6 +55,7 @@ impl Net {
         Self {
             now: START,
             machines: BTreeMap::new(),
+            wakes: TimerTable::new(),
             skews: BTreeMap::new(),
             down: BTreeSet::new(),
             flying: BTreeMap::new(),
@@ -95,7 +98,7 @@ impl Net {
     fn run(&mut self, span: Duration) {
         let end = self.now.mono + span;
         loop {
-            let wakes = self.machines.values().filter_map(V4::poll_timeout).min();
+            let wakes = self.wakes.next();
             let arrives = self.flying.keys().next().map(|(at, _)| *at);
             let next = wakes.into_iter().chain(arrives).min().filter(|at| *at <= end);
             let next = next.unwrap_or(end).max(self.now.mono);
@@ -112,15 +115,14 @@ impl Net {
                     self.mail.push(datagram);
                 }
             }
-            let is_due = |v4: &V4| v4.poll_timeout().is_some_and(|at| at <= self.now.mono);
-            let due: Vec<_> =
-                self.machines.iter().filter(|(_, v4)| is_due(v4)).map(|(addr, _)| *addr).collect();
+            let due: Vec<_> = std::iter::from_fn(|| self.wakes.pop_due(self.now.mono)).collect();
             for addr in &due {
                 let now = self.now_at(*addr);
                 self.machines.get_mut(addr).unwrap().handle_timeout(now);
                 self.drain(*addr);
             }
-            let is_quiet = due.is_empty() && self.flying.keys().all(|(at, _)| *at > end);
+            let is_quiet =
+                due.is_empty() && self.flying.keys().next().is_none_or(|key| key.0 > end);
             if self.now.mono >= end && is_quiet {
                 return;
             }
@@ -155,6 +157,10 @@ impl Net {
                 }
                 output => self.events.push((addr, output)),
             }
+        }
+        match self.v4(addr).poll_timeout() {
+            Some(at) => self.wakes.set(addr, at),
+            None => drop(self.wakes.cancel(&addr)),
         }
     }
 }

@@ -330,6 +330,9 @@ fn seeds_are_enough_to_start_from() {
     state(&mut local, public(5));
     let v4 = V4::new(V4Config::default(), secret(5), local, seeds, net.now, [1; 32]);
     net.machines.insert(public(5), v4);
+    // Proofs of the earlier run count.
+    assert_eq!(net.v4(public(5)).proved(), 7);
+    net.drain(public(5));
     net.run(seconds(30));
     assert_eq!(net.v4(public(5)).table().live(), 7);
 }

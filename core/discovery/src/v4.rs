@@ -53,8 +53,8 @@ const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
 ///
 /// An address that has not proved itself is sent nothing but the PONG to its PING, and a PING of ours that
 /// asks for a proof; so nobody can make us send more than twice what was sent to us to someone else.
-/// Packets are counted against limits before a signature is recovered, except replies that name the hash
-/// of what we sent, which nobody else knows. State held for strangers is bounded where it is declared.
+/// Packets are counted against limits before a signature is recovered, except the first PONG to each PING
+/// of ours, whose hash nobody else knows. State held for strangers is bounded where it is declared.
 #[derive(Debug)]
 pub struct V4 {
     config: V4Config,

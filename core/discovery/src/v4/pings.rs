@@ -28,6 +28,8 @@ pub(super) enum Why {
 pub(super) struct Pending {
     pub(super) token: Token,
     pub(super) sent: Instant,
+    /// Whether nothing with its hash has come back yet.
+    is_open: bool,
     /// Everything that waits for the pong; never empty.
     pub(super) whys: Vec<Why>,
 }
@@ -60,7 +62,7 @@ pub(super) struct Pings {
     own: BTreeMap<Peer, Pending>,
     due: TimerTable<Peer>,
     strangers: ExpiringMap<Peer, Stranger>,
-    /// The tokens among `strangers`.
+    /// The tokens among `strangers` with which nothing has come back yet.
     tokens: ExpiringMap<Token, ()>,
 }
 
@@ -83,7 +85,7 @@ impl Pings {
 
     /// Notes a ping that was sent now.
     pub(super) fn add(&mut self, now: Instant, until: Instant, peer: Peer, token: Token, why: Why) {
-        self.own.insert(peer, Pending { token, sent: now, whys: vec![why] });
+        self.own.insert(peer, Pending { token, sent: now, is_open: true, whys: vec![why] });
         self.due.set(peer, until);
     }
 
@@ -113,16 +115,27 @@ impl Pings {
         let is_stranger =
             self.strangers.get(&peer, now).is_some_and(|stranger| stranger.token == token);
         let stranger = if is_stranger { self.strangers.remove(&peer) } else { None };
-        self.tokens.remove(&token);
         let stranger = stranger.map(|stranger| stranger.node);
         (own.is_some() || stranger.is_some()).then_some(Answered { own, stranger })
     }
 
     /// Whether a pong with `token` from `ip` may be an answer: what is known before its signature is
-    /// recovered.
-    pub(super) fn expects(&self, now: Instant, ip: IpAddr, token: Token) -> bool {
-        self.own_at(ip).any(|pending| pending.token == token)
-            || self.tokens.get(&token, now).is_some()
+    /// recovered. Each ping has only one try.
+    ///
+    /// # Security
+    ///
+    /// Such a pong passes the limits, and who was pinged could send many, signed with other keys.
+    pub(super) fn expect_once(&mut self, now: Instant, ip: IpAddr, token: Token) -> bool {
+        let is_stranger =
+            self.tokens.get(&token, now).is_some() && self.tokens.remove(&token).is_some();
+        let all = |byte| Peer { ip, id: NodeId([byte; 32]) };
+        let mut own = self.own.range_mut(all(0)..=all(0xff)).map(|(_, pending)| pending);
+        let own = own.find(|pending| pending.token == token && pending.is_open);
+        let is_own = own.is_some();
+        if let Some(own) = own {
+            own.is_open = false;
+        }
+        is_own || is_stranger
     }
 
     /// Takes a ping that has waited too long, with its node.
@@ -137,10 +150,5 @@ impl Pings {
     /// wake up for them.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.next()
-    }
-
-    fn own_at(&self, ip: IpAddr) -> impl Iterator<Item = &Pending> {
-        let all = |byte| Peer { ip, id: NodeId([byte; 32]) };
-        self.own.range(all(0)..=all(0xff)).map(|(_, pending)| pending)
     }
 }

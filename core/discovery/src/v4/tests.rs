@@ -3,6 +3,7 @@
 mod demands;
 mod hostile;
 mod network;
+mod newcomers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

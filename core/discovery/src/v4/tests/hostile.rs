@@ -72,6 +72,11 @@ fn a_pong_counts_from_the_address_and_key_that_were_pinged_only() {
         let liar = Tester::new(n, addr);
         liar.send(&mut net, public(A), &liar.pong(public(A), *token));
         net.run(LATENCY);
+        // A second one of the same ping is not even looked at.
+        let before = net.v4(public(A)).stats().dropped(DropReason::Unsolicited);
+        liar.send(&mut net, public(A), &liar.pong(public(A), *token));
+        net.run(LATENCY);
+        assert_eq!(net.v4(public(A)).stats().dropped(DropReason::Unsolicited), before + 1);
         assert_eq!(net.v4(public(A)).proved(), usize::from(is_proof), "{n} {addr}");
     }
 }

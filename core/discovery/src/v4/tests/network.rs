@@ -103,11 +103,11 @@ fn nodes_that_start_together_find_each_other_unasked() {
 #[test]
 fn a_lookup_among_50_nodes_finds_the_closest_16() {
     let mut net = crowd(50);
-    net.run(seconds(60));
+    net.run(seconds(30));
     let target = Target([77; 64]);
     net.events.clear();
     net.input(public(7), Input::Lookup { id: QUERY, target });
-    net.run(seconds(30));
+    net.run(seconds(15));
     let mut expected: Vec<_> = (0..50).filter(|n| *n != 7).map(id).collect();
     expected.sort_by(|a, b| target.id().cmp_distance(a, b));
     expected.truncate(CLOSEST);

@@ -7,7 +7,7 @@
 //! Not here: who writes when. A call blocks, for a disk's flush if it writes: collect operations for about
 //! a second, and [`apply`](NodeStore::apply) them at once, away from the tasks that must not wait.
 //!
-//! **What goes first.** A node's [`rank`](row::Rank) says how much it is worth: below are nodes that never
+//! **What goes first.** A node's rank says how much it is worth: below are nodes that never
 //! answered, then those that did, and above those that may be seeds; older ones first in each. What is too
 //! many is taken from below.
 //!

@@ -382,6 +382,52 @@ fn asked() -> (Net, Tester) {
 }
 
 #[test]
+fn a_node_that_has_forgotten_us_is_pinged_before_the_next_request() {
+    let (mut net, a, b) = pair();
+    net.run(seconds(10));
+    let mut fresh = LocalRecord::new(secret(B), 5);
+    state(&mut fresh, b);
+    net.start_with(B, b, fresh, V4Config::default());
+    let record = |net: &mut Net| {
+        net.input(a, Input::RequestRecord { id: QUERY, node: node(B, b) });
+        net.run(Duration::from_millis(520));
+        net.events(a).into_iter().find_map(|it| match it {
+            Output::Record { record, .. } => Some(record.map(|record| record.seq())),
+            _ => None,
+        })
+    };
+    assert_eq!(record(&mut net), Some(None));
+    assert_eq!(record(&mut net), Some(Some(6)));
+}
+
+#[test]
+fn one_node_is_asked_for_nodes_once_at_a_time() {
+    let (mut net, tester) = asked();
+    net.input(public(A), Input::AddNode(tester.node()));
+    for n in 1..=3 {
+        let target = Target([u8::try_from(n).unwrap(); 64]);
+        net.input(public(A), Input::Lookup { id: QueryId(n), target });
+    }
+    // Answers could not be told apart.
+    for n in 1..=3_u32 {
+        let sent = tester.read(&mut net, 3 * LATENCY);
+        let [(Packet::FindNode(find), _)] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!(find.target, Target([u8::try_from(n).unwrap(); 64]));
+        let told = (20..20 + 16).map(|m| Neighbor::new(&node(100 * n + m, public(m)), public(m)));
+        for nodes in told.collect::<Vec<_>>().chunks(12) {
+            let packet = Neighbors { nodes: nodes.to_vec(), expiration: VALID };
+            tester.send(&mut net, public(A), &Packet::Neighbors(packet));
+        }
+    }
+    net.run(seconds(10));
+    let events = net.events(public(A));
+    for n in 1..=3 {
+        let step = Output::LookupStep { id: QueryId(n), asked: tester.node(), found: Some(16) };
+        assert!(events.contains(&step), "{n}");
+    }
+}
+
+#[test]
 fn a_record_is_taken_from_its_node_only_and_for_the_right_request() {
     for (n, is_right_token, is_taken) in [(9, true, true), (8, true, false), (9, false, false)] {
         let (mut net, tester) = asked();

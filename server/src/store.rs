@@ -101,8 +101,8 @@ impl List {
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// How many nodes. A row has about 100 bytes, at most 500 with a record of full size; a server that
-    /// runs for weeks meets some 10,000 live nodes on Ethereum's main network.
+    /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. The default is
+    /// about as many as answer on Ethereum's main network; a start needs a few dozen of them.
     pub nodes: usize,
     /// How long after its last PONG a node is kept: long enough for a server that was switched off for a
     /// holiday to find its way back.

@@ -35,7 +35,7 @@ use tables::{Fault, LISTS, Tables};
 
 /// Keeps nodes in the file `nodes.redb` of a data directory.
 ///
-/// The file is some 5 MB with [`Bounds::nodes`] of 10,000.
+/// With 10,000 nodes the file has 6 MB, and takes a debug build 0.1 s to open.
 #[derive(Debug)]
 pub struct RedbStore {
     path: PathBuf,

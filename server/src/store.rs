@@ -101,8 +101,8 @@ impl List {
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. The default is
-    /// about as many as answer on Ethereum's main network; a start needs a few dozen of them.
+    /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. A start
+    /// needs a few dozen seeds; the rest is spare for those that left, and costs 6 MB by default.
     pub nodes: usize,
     /// How long after its last PONG a node is kept: long enough for a server that was switched off for a
     /// holiday to find its way back.

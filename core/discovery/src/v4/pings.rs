@@ -152,3 +152,53 @@ impl Pings {
         self.due.next()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::{public, secret};
+
+    #[test]
+    fn each_ping_has_one_try_past_the_limits_and_none_after_its_time() {
+        let (start, until) = (Instant::START, Instant::START + Duration::from_millis(500));
+        let ip = public(1).ip();
+        let peer = Peer { ip, id: secret(1).public().id() };
+        let mut pings = Pings::new();
+        pings.add(start, until, peer, [1; 32], Why::Check);
+        pings.add_stranger(until, peer, [2; 32], Node::new(*secret(1).public()));
+        pings.add_stranger(
+            until,
+            Peer { ip: public(2).ip(), ..peer },
+            [3; 32],
+            Node::new(*secret(1).public()),
+        );
+        assert!(!pings.expect_once(start, ip, [9; 32]));
+        assert!(!pings.expect_once(start, public(2).ip(), [1; 32]));
+        for token in [[1; 32], [2; 32]] {
+            assert!(pings.expect_once(start, ip, token));
+            assert!(!pings.expect_once(start, ip, token));
+        }
+        assert!(!pings.expect_once(until, public(2).ip(), [3; 32]));
+        // The tries decide nothing about the answers.
+        assert!(pings.take(start, peer, [1; 32]).is_some_and(|it| it.own.is_some()));
+        assert!(pings.take(start, peer, [2; 32]).is_some_and(|it| it.stranger.is_some()));
+    }
+
+    #[test]
+    fn strangers_are_bounded_and_do_not_push_out_our_own() {
+        let mut pings = Pings::new();
+        let until = Instant::START + Duration::from_millis(500);
+        let peer = |n| Peer { ip: public(n).ip(), id: secret(1).public().id() };
+        pings.add(Instant::START, until, peer(0), [1; 32], Why::Check);
+        for n in 1..5000_u32 {
+            let mut token = [0; 32];
+            token[..4].copy_from_slice(&n.to_be_bytes());
+            pings.add_stranger(until, peer(n), token, Node::new(*secret(1).public()));
+        }
+        assert_eq!((pings.strangers.len(), pings.tokens.len()), (MAX_STRANGERS, MAX_STRANGERS));
+        assert_eq!(pings.pop_due(until).map(|(peer, _)| peer), Some(peer(0)));
+        assert!(pings.strangers.is_empty() && pings.tokens.is_empty());
+    }
+}

@@ -61,6 +61,14 @@ impl Link {
         });
     }
 
+    /// Drops what the connection's task has not taken, now that it has ended: lanes among it, so that
+    /// their protocols learn of the end.
+    pub(crate) fn clear(&self) {
+        // The guard goes before the orders: dropping a lane wakes its protocol.
+        let orders = std::mem::take(&mut *self.lock());
+        drop(orders);
+    }
+
     /// Takes all orders, and has the task woken at the next ones.
     pub(crate) fn take(&self, cx: &Context<'_>) -> Orders {
         let mut orders = self.lock();

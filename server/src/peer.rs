@@ -122,6 +122,11 @@ impl Peer {
         self.0.link.disconnect(reason);
     }
 
+    /// The task of its connection has ended.
+    pub(crate) fn on_closed(&self) {
+        self.0.link.clear();
+    }
+
     pub(crate) fn set_slot(&self, slot: Slot) {
         *self.0.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
     }

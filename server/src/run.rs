@@ -275,11 +275,16 @@ impl Run {
             Told::Closed { conn, fault } => {
                 self.input(Input::Closed { conn, fault });
                 self.carry_outputs();
-                if let Some(Conn::Entering(entering)) = self.conns.remove(&conn)
-                    && let Some(done) = entering.done
-                {
-                    // Fails if whoever brought the stream no longer waits.
-                    let _ = done.send(Err(ConnectError::Failed(fault)));
+                match self.conns.remove(&conn) {
+                    Some(Conn::Entering(entering)) => {
+                        if let Some(done) = entering.done {
+                            // Fails if whoever brought the stream no longer waits.
+                            let _ = done.send(Err(ConnectError::Failed(fault)));
+                        }
+                    }
+                    // It may have closed before it heard that it had become a peer.
+                    Some(Conn::Peer(peer)) => peer.on_closed(),
+                    None => {}
                 }
             }
             Told::Command(input) => self.input(*input),

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -257,4 +257,70 @@ async fn a_dial_without_an_answer_ends_in_time() {
     let why = dial_failure(&mut events).await;
     assert_eq!(why, peerage::DialFailure::Dial(DialError::TimedOut));
     assert_eq!(before.elapsed().as_secs(), 15);
+}
+
+/// A stream that breaks when our Hello is written to it, with the other end's Hello already there.
+struct BreaksAfterHello {
+    stream: DuplexStream,
+    writes: usize,
+    heard: Vec<u8>,
+}
+
+impl AsyncRead for BreaksAfterHello {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.heard.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let n = self.heard.len().min(buffer.remaining());
+        buffer.put_slice(&self.heard[..n]);
+        self.heard.drain(..n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for BreaksAfterHello {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        if self.writes == 1 {
+            return Pin::new(&mut self.stream).poll_write(cx, bytes);
+        }
+        if self.heard.is_empty() {
+            let mut heard = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut heard);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            self.heard = buffer.filled().to_vec();
+        }
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_protocol_of_a_peer_that_was_gone_before_it_was_added_ends() {
+    let (protocol, mut sessions) = sessions();
+    let server = Server::builder(key(1)).protocol(protocol).start().await.unwrap();
+    let other = Server::builder(key(2)).protocol(self::sessions().0).start().await.unwrap();
+    let (here, there) = tokio::io::duplex(1 << 16);
+    let here = BreaksAfterHello { stream: here, writes: 0, heard: Vec::new() };
+    let there = other.connect_stream(there, Direction::Outbound(*key(1).public()));
+    let (here, _) = tokio::join!(server.connect_stream(here, Direction::Inbound), there);
+    assert_eq!(here.unwrap(), key(2).public().id());
+    let mut session = sessions.recv().await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(60), session.channel.recv()).await;
+    assert_eq!(end, Ok(None));
 }

@@ -75,7 +75,8 @@ struct Level(Instant);
 ///
 /// Source addresses of UDP are easily forged. A flood from forged ones can at most use up the budget of
 /// addresses that have not proved themselves, so nodes that we know go on being heard; they share a budget
-/// of their own. Someone who forges the address of a known node takes that node's share only.
+/// of their own. Someone who forges the address of a known node takes that node's share only; it takes
+/// the addresses of as many as use up the budget together to silence the others.
 #[derive(Debug)]
 pub struct Limiter {
     config: LimiterConfig,

@@ -52,7 +52,8 @@ const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
 /// # Security
 ///
 /// An address that has not proved itself is sent nothing but the PONG to its PING, and a PING of ours that
-/// asks for a proof; so nobody can make us send more than twice what was sent to us to someone else.
+/// asks for a proof; so for one packet nobody can make us send more than two to someone else, and not
+/// three times the bytes.
 /// Packets are counted against limits before a signature is recovered, except the first PONG to each PING
 /// of ours, whose hash nobody else knows. State held for strangers is bounded where it is declared.
 #[derive(Debug)]

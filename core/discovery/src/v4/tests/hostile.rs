@@ -56,6 +56,22 @@ fn an_unproved_address_gets_a_pong_and_a_ping_for_its_ping_and_else_nothing() {
 }
 
 #[test]
+fn the_shortest_ping_is_answered_with_two_packets_and_less_than_three_times_its_bytes() {
+    for addr in [public(9), "[2a01:4f8::9]:30303".parse().unwrap()] {
+        let mut net = one();
+        let stranger = Tester::new(9, addr);
+        let none = Endpoint { ip: None, udp: 0, tcp: 0 };
+        let ping = Packet::Ping(Ping { from: none, to: none, expiration: VALID, seq: None });
+        let size = ping.encode(&stranger.key).0.len();
+        stranger.send(&mut net, public(A), &ping);
+        net.run(READ_WAIT);
+        let sizes: Vec<_> = net.mail.iter().map(|it| it.bytes.len()).collect();
+        assert_eq!(sizes.len(), 2);
+        assert!(sizes.iter().sum::<usize>() < size * 3, "{sizes:?} for {size}");
+    }
+}
+
+#[test]
 fn a_pong_counts_from_the_address_and_key_that_were_pinged_only() {
     for (n, addr, is_proof) in [
         (9, public(9), true),

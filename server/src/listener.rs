@@ -80,12 +80,22 @@ pub(crate) async fn accept(
                     return;
                 }
             }
+            // What broke is the connection, and the next one need not wait: else whoever resets
+            // connections in the backlog would slow accepting down for everybody.
+            Err(error) if is_of_one_connection(error.kind()) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// Whether accept failed because of the connection that it was to give, as it does on some systems
+/// for one that was reset before.
+const fn is_of_one_connection(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(kind, ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 #[cfg(test)]
@@ -118,6 +128,13 @@ mod tests {
         let remote = incoming.recv().await.unwrap().remote;
         assert_eq!(remote, stream.local_addr().unwrap());
         task.abort();
+    }
+
+    #[test]
+    fn a_connection_that_broke_holds_up_no_other_and_want_of_descriptors_does() {
+        assert!(is_of_one_connection(io::ErrorKind::ConnectionAborted));
+        // EMFILE, on every Unix.
+        assert!(!is_of_one_connection(io::Error::from_raw_os_error(24).kind()));
     }
 
     #[tokio::test]

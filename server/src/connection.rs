@@ -10,6 +10,7 @@ mod leaving;
 
 use std::{
     cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use peerage_machine::{Instant, Machine as _, Now, Seed};
 use peerage_peering::envelope::ConnId;
-use peerage_rlpx::{Config, Connection, DisconnectReason, Event, Fault, Role};
+use peerage_rlpx::{Config, Connection, DisconnectReason, Event, Fault, Local, Role};
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     sync::mpsc,
@@ -100,7 +101,13 @@ impl Future for Task {
                     None => return Poll::Ready(()),
                 },
                 Self::Live(live) => {
-                    let fault = ready!(live.poll(cx));
+                    let polled = catch_unwind(AssertUnwindSafe(|| live.poll(cx)));
+                    // Whoever panicked, the stream that a user brought or we: a connection whose end
+                    // nobody hears of would hold its place for ever.
+                    let fault = ready!(polled.unwrap_or_else(|_| {
+                        tracing::error!("a connection panicked");
+                        Poll::Ready(Fault::Local(Local::Lost))
+                    }));
                     // Told before the stream is gone: a peer that does not hang up holds no slot.
                     let _ = live.tell.send(Told::Closed { conn: live.id, fault });
                     let Self::Live(live) = std::mem::replace(&mut *self, Self::Connecting(None))
@@ -111,7 +118,10 @@ impl Future for Task {
                         // No goodbye was written, so there is none to be waited for.
                         return Poll::Ready(());
                     }
-                    *self = Self::Leaving(Leaving::new(live.stream, live.alarm));
+                    match Leaving::new(live.stream, live.alarm, &leaving::PLACES) {
+                        Some(leaving) => *self = Self::Leaving(leaving),
+                        None => return Poll::Ready(()),
+                    }
                 }
                 Self::Leaving(leaving) => return leaving.poll(cx),
             }

@@ -8,13 +8,19 @@ use std::{
 
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, Sleep},
 };
 
 use crate::dialer::BoxedStream;
 
-/// How long the peer has to hang up. Short, as it costs a file descriptor that nobody counts.
+/// How long the peer has to hang up. Short, as it costs a file descriptor and no slot.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many may be leaving at once, in the whole process: half of the 1,024 file descriptors that it has
+/// by default. Who has many addresses, as every IPv6 network has, is turned away faster than that, and
+/// without a bound would leave none to accept or dial with.
+pub(super) static PLACES: Semaphore = Semaphore::const_new(512);
 
 /// How much is read and thrown away meanwhile.
 const APPETITE: usize = 1 << 20;
@@ -28,12 +34,19 @@ pub(crate) struct Leaving {
     alarm: Pin<Box<Sleep>>,
     left: usize,
     shut: bool,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Leaving {
-    pub(super) fn new(stream: BoxedStream, mut alarm: Pin<Box<Sleep>>) -> Self {
+    /// `None`, with the stream closed, where too many are leaving already.
+    pub(super) fn new(
+        stream: BoxedStream,
+        mut alarm: Pin<Box<Sleep>>,
+        places: &'static Semaphore,
+    ) -> Option<Self> {
+        let place = places.try_acquire().ok()?;
         alarm.as_mut().reset(Instant::now() + PATIENCE);
-        Self { stream, alarm, left: APPETITE, shut: false }
+        Some(Self { stream, alarm, left: APPETITE, shut: false, _place: place })
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -70,7 +83,7 @@ mod tests {
 
     fn leave(stream: tokio::io::DuplexStream) -> tokio::task::JoinHandle<()> {
         let alarm = Box::pin(tokio::time::sleep(PATIENCE * 10));
-        let mut leaving = Leaving::new(Box::new(stream), alarm);
+        let mut leaving = Leaving::new(Box::new(stream), alarm, &PLACES).unwrap();
         tokio::spawn(async move { poll_fn(|cx| leaving.poll(cx)).await })
     }
 
@@ -95,5 +108,24 @@ mod tests {
         let before = Instant::now();
         leave(ours).await.unwrap();
         assert_eq!(before.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_leave_than_there_are_places_and_each_gives_its_place_back() {
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let (mut streams, mut others) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (stream, other) = tokio::io::duplex(64);
+            streams.push(stream);
+            others.push(other);
+        }
+        let mut enter = || {
+            let alarm = Box::pin(tokio::time::sleep(PATIENCE));
+            Leaving::new(Box::new(streams.pop().unwrap()), alarm, &ONE)
+        };
+        let first = enter();
+        assert!(first.is_some() && enter().is_none());
+        drop(first);
+        assert!(enter().is_some());
     }
 }

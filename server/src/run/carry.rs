@@ -2,10 +2,12 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use peerage_machine::Machine as _;
 use peerage_node::{NodeId, PublicKey};
 use peerage_peering::{
@@ -260,8 +262,17 @@ impl Run {
     fn dial(&mut self, dial: DialId, key: PublicKey, addresses: Vec<SocketAddr>) {
         let (dialer, limit, tell) = (self.dialer.clone(), self.dial_timeout, self.tell.clone());
         let task = self.tasks.spawn(async move {
-            let result = timeout(limit, dialer.dial(DialRequest { key, addresses }));
-            let result = result.await.unwrap_or(Err(DialError::TimedOut));
+            let dialed = async { dialer.dial(DialRequest { key, addresses }).await };
+            // A dialer may be the user's. A dial whose end nobody hears of would never be repeated.
+            let dialed = timeout(limit, AssertUnwindSafe(dialed).catch_unwind());
+            let result = match dialed.await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => {
+                    tracing::error!("a dialer panicked");
+                    Err(DialError::Unreachable)
+                }
+                Err(_) => Err(DialError::TimedOut),
+            };
             // Fails if the server has stopped meanwhile.
             let _ = tell.send(Told::Dialed { dial, result });
         });

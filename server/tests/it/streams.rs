@@ -324,3 +324,55 @@ async fn the_protocol_of_a_peer_that_was_gone_before_it_was_added_ends() {
     let end = tokio::time::timeout(Duration::from_secs(60), session.channel.recv()).await;
     assert_eq!(end, Ok(None));
 }
+
+/// Panics, as a dialer and as a stream.
+struct Panics;
+
+impl Dialer for Panics {
+    fn dial(&self, _: DialRequest) -> BoxFuture<'_, Result<Dialed, DialError>> {
+        panic!("a mistake in a dialer");
+    }
+}
+
+impl AsyncRead for Panics {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        panic!("a mistake in a stream");
+    }
+}
+
+impl AsyncWrite for Panics {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dialer_or_stream_that_panics_fails_and_keeps_no_place() {
+    let server = Server::builder(key(1)).dialer(Panics).start().await.unwrap();
+    let mut events = server.subscribe();
+    let ended = server.connect_stream(Panics, Direction::Inbound).await;
+    assert_eq!(ended, Err(ConnectError::Failed(Fault::Local(peerage::Local::Lost))));
+    let address = "192.0.2.1:30303".parse().unwrap();
+    server.add_static(Node::from_endpoint(*key(2).public(), address, None));
+    let why = dial_failure(&mut events).await;
+    assert_eq!(why, peerage::DialFailure::Dial(DialError::Unreachable));
+    let before = tokio::time::Instant::now();
+    server.stop().await;
+    assert_eq!(before.elapsed(), Duration::ZERO, "nobody is waited for");
+}

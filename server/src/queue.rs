@@ -24,8 +24,9 @@ const KEEP: usize = 4;
 /// A bounded queue of messages with one consumer.
 ///
 /// The bound is checked before a message goes in, never against the message itself: the largest
-/// message fits in an empty queue. So a queue holds at most its limit and one message more, and the
-/// consumer at most as much again that it took out and has not looked at yet.
+/// message fits in an empty queue. So a queue holds at most its limit and one message more (from a
+/// connection: and all that one read decrypts to), and the consumer at most as much again that it took
+/// out and has not looked at yet.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limit: usize,

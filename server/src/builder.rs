@@ -3,22 +3,26 @@
 //! Everything that can be wrong is found here, before anything runs.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use peerage_machine::Random;
-use peerage_node::{LocalRecord, NetList, Node, NodeId, SecretKey};
+use peerage_node::{NetList, Node, NodeId, SecretKey};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, Timeouts};
+
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::{
     data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
+    discovery::{self, DiscoveryConfig},
     error::StartError,
     listener,
+    local::Local,
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
     run::{self, Plan},
     server::Server,
@@ -37,6 +41,8 @@ pub struct Builder {
     trusted: Vec<NodeId>,
     limits: Limits,
     dialing: bool,
+    discovery: DiscoveryConfig,
+    discovers: Discovers,
     net_restrict: Option<NetList>,
     client_name: String,
     data_dir: Option<PathBuf>,
@@ -44,6 +50,17 @@ pub struct Builder {
     timeouts: Timeouts,
     dial_timeout: Duration,
     stop_timeout: Duration,
+}
+
+/// Whether a server discovers nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Discovers {
+    /// Nobody said, so a server does that others can find.
+    IfListening,
+    No,
+    /// And does nothing else.
+    Only,
+    Yes,
 }
 
 impl Builder {
@@ -56,6 +73,8 @@ impl Builder {
             trusted: Vec::new(),
             limits: Limits::default(),
             dialing: true,
+            discovery: DiscoveryConfig::default(),
+            discovers: Discovers::IfListening,
             net_restrict: None,
             client_name: default_client_name(),
             data_dir: None,
@@ -100,6 +119,47 @@ impl Builder {
     /// Whether to dial at all; `true` by default.
     pub fn dialing(mut self, dialing: bool) -> Self {
         self.dialing = dialing;
+        self
+    }
+
+    /// Discovers nodes in this way, also on a server that does not listen. By default, a server that
+    /// listens discovers, and takes datagrams at the port that it listens on.
+    pub fn discovery(mut self, config: DiscoveryConfig) -> Self {
+        self.discovery = config;
+        self.discovers = Discovers::Yes;
+        self
+    }
+
+    /// Begins discovery with this node, and comes back to it: see [`DiscoveryConfig::bootnodes`].
+    pub fn bootnode(mut self, node: Node) -> Self {
+        self.discovery.bootnodes.push(node);
+        self.want_discovery()
+    }
+
+    /// Takes datagrams of discovery here: see [`DiscoveryConfig::listen`].
+    pub fn discovery_listen(mut self, address: SocketAddr) -> Self {
+        self.discovery.listen = Some(address);
+        self.want_discovery()
+    }
+
+    /// Discovers nobody and cannot be discovered, whatever else is said of discovery before or after but
+    /// by [`discovery`](Self::discovery).
+    pub fn no_discovery(mut self) -> Self {
+        self.discovers = Discovers::No;
+        self
+    }
+
+    /// Serves discovery and nothing else, as a boot node: takes datagrams at the address to
+    /// [`listen`](Self::listen) on, but no connections, and dials nobody.
+    pub fn discovery_only(mut self) -> Self {
+        self.discovers = Discovers::Only;
+        self
+    }
+
+    fn want_discovery(mut self) -> Self {
+        if self.discovers == Discovers::IfListening {
+            self.discovers = Discovers::Yes;
+        }
         self
     }
 
@@ -158,21 +218,22 @@ impl Builder {
             Some(dir) => dir.sequence()?,
             None => None,
         };
-        let mut record = LocalRecord::new(self.key.clone(), sequence.unwrap_or_else(unix_millis));
-        for (key, rlp) in protocols.iter().flat_map(|protocol| &protocol.attributes) {
-            record.add_attribute(key, rlp.clone())?;
-        }
-        let listener = self.listen.map(listener::bind).transpose()?;
-        let listen = match (&listener, self.listen) {
-            (Some(listener), Some(address)) => Some(
-                listener.local_addr().map_err(|source| StartError::Listen { address, source })?,
-            ),
-            _ => None,
+        let attributes = protocols.iter().flat_map(|protocol| &protocol.attributes);
+        let mut local = Local {
+            key: self.key.clone(),
+            attributes: attributes.cloned().collect(),
+            tcp: None,
+            udp: None,
         };
-        if let Some(address) = listen {
-            state_endpoint(&mut record, address)?;
-        }
-        let node = Node::from_record(record.record().clone());
+        // Mistakes in attributes come before those in addresses, which may be nobody's fault.
+        let seq = sequence.unwrap_or_else(unix_millis);
+        local.record(seq)?;
+        let Sockets { tcp, udp } =
+            Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
+        local.tcp = tcp.as_ref().map(|(_, address)| *address);
+        local.udp = udp.as_ref().map(|(_, address)| *address);
+        let mut record = local.record(seq)?;
+        let node = local.node(record.record().clone());
         if let Some(dir) = &data_dir {
             dir.set_sequence(record.seq())?;
         }
@@ -182,15 +243,17 @@ impl Builder {
             node,
             client_name: self.client_name,
             protocols: protocols.into_iter().map(Arc::new).collect(),
-            listener,
-            listen,
+            listener: tcp.map(|(listener, _)| listener),
+            listen: local.tcp,
+            discovery: udp,
+            local,
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,
                 net_restrict: self.net_restrict,
                 static_nodes: self.static_nodes,
                 trusted: self.trusted,
-                dialing: self.dialing,
+                dialing: self.dialing && self.discovers != Discovers::Only,
                 // A server without protocols is there for handshakes: nobody is useless to it.
                 require_shared_capability: !capabilities.is_empty(),
             },
@@ -211,6 +274,37 @@ impl std::fmt::Debug for Builder {
             .field("protocols", &self.protocols)
             .field("listen", &self.listen)
             .finish_non_exhaustive()
+    }
+}
+
+/// The sockets that a server takes connections and datagrams by, each with its address.
+struct Sockets {
+    tcp: Option<(TcpListener, SocketAddr)>,
+    udp: Option<(UdpSocket, SocketAddr)>,
+}
+
+impl Sockets {
+    fn bind(
+        listen: Option<SocketAddr>,
+        datagrams: Option<SocketAddr>,
+        discovers: Discovers,
+    ) -> Result<Self, StartError> {
+        let any = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let (tcp, udp) = match (discovers, listen, datagrams) {
+            (Discovers::No, listen, _) => (listen, None),
+            (Discovers::IfListening, None, _) => (None, None),
+            (Discovers::Only, listen, own) => (None, Some(own.or(listen).unwrap_or_else(any))),
+            (_, None, own) => (None, Some(own.unwrap_or_else(any))),
+            (_, Some(listen), Some(own)) => (Some(listen), Some(own)),
+            (_, Some(listen), None) => {
+                let (tcp, udp) = discovery::bind_beside(listen)?;
+                return Ok(Self { tcp: Some(tcp), udp: Some(udp) });
+            }
+        };
+        Ok(Self {
+            tcp: tcp.map(listener::bind).transpose()?,
+            udp: udp.map(discovery::bind_udp).transpose()?,
+        })
     }
 }
 
@@ -247,26 +341,6 @@ fn check_hello(client: &str, capabilities: &[LocalCapability]) -> Result<(), Sta
     let size = 82 + client.len() + 19 * capabilities.len();
     if size > MAX_HELLO {
         return Err(StartError::HelloTooLarge { size, limit: MAX_HELLO });
-    }
-    Ok(())
-}
-
-/// Puts where we listen into the record. As the world outside is not known yet, a wildcard stands for
-/// this machine only.
-fn state_endpoint(record: &mut LocalRecord, listen: SocketAddr) -> Result<(), StartError> {
-    match listen.ip() {
-        IpAddr::V6(ip) if !ip.is_unspecified() => {
-            record.set_ip6(Some(ip))?;
-            record.set_tcp6(Some(listen.port()))?;
-        }
-        ip => {
-            let ip = match ip {
-                IpAddr::V4(ip) if !ip.is_unspecified() => ip,
-                _ => Ipv4Addr::LOCALHOST,
-            };
-            record.set_ip4(Some(ip))?;
-            record.set_tcp4(Some(listen.port()))?;
-        }
     }
     Ok(())
 }

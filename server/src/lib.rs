@@ -67,11 +67,14 @@ mod clock;
 mod connection;
 mod data_dir;
 mod dialer;
+mod discovery;
 mod error;
 mod events;
 mod info;
 mod link;
 mod listener;
+mod local;
+mod names;
 mod peer;
 mod ping;
 mod protocol;
@@ -97,6 +100,10 @@ pub use peerage_rlpx::{
 pub use builder::Builder;
 pub use channel::{Channel, MAX_PAYLOAD, Message, Receiver, SendError, Sender};
 pub use dialer::{BoxedStream, DialRequest, Dialed, Dialer, TcpDialer, Transport};
+pub use discovery::{
+    DiscoveryConfig, DiscoveryError, Lookup, LookupResult, LookupStep, LookupTarget, PongInfo,
+    TableEntry,
+};
 pub use error::{ConnectError, StartError};
 pub use events::{Event, Events};
 pub use info::{NodeInfo, PeerInfo};

@@ -15,7 +15,7 @@ use peerage_peering::{
 };
 use peerage_rlpx::{Fault, Hello, LocalCapability, Shared, Timeouts};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     sync::{Semaphore, broadcast, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::Instant,
@@ -26,10 +26,12 @@ use crate::{
     clock::Clock,
     data_dir::DataDir,
     dialer::{BoxedStream, Dialed, Dialer},
+    discovery::Reach,
     error::ConnectError,
     events::{self, Event},
     link::Link,
     listener::{self, Incoming},
+    local::Local,
     peer::Peer,
     protocol::Protocol,
     roster::Roster,
@@ -73,6 +75,10 @@ pub(crate) struct Plan {
     pub(crate) capabilities: Vec<LocalCapability>,
     pub(crate) listener: Option<TcpListener>,
     pub(crate) listen: Option<SocketAddr>,
+    /// Where discovery takes datagrams; `None` for no discovery.
+    pub(crate) discovery: Option<(UdpSocket, SocketAddr)>,
+    /// What our record says, and `node` now.
+    pub(crate) local: Local,
     pub(crate) peering: peerage_peering::Config,
     pub(crate) dialer: Arc<dyn Dialer>,
     pub(crate) timeouts: Timeouts,
@@ -92,9 +98,13 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (events, _) = broadcast::channel(events::BACKLOG);
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
+    let (_local_sender, local) = watch::channel(plan.node);
+    let (commands, _commanded) = mpsc::unbounded_channel();
+    let discovery = plan.discovery.as_ref().map(|(_, addr)| Reach { addr: *addr, commands });
     let roster = Arc::new(Roster::default());
     let handle = Handle {
-        node: plan.node,
+        local,
+        discovery,
         name: plan.client_name.clone(),
         listen: plan.listen,
         protocols: plan.protocols.clone(),

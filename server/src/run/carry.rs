@@ -1,10 +1,6 @@
 //! What the peering machine wants done, done: one arm per output, and the tasks that they start.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use peerage_machine::Machine as _;
 use peerage_node::{NodeId, PublicKey};
@@ -13,11 +9,7 @@ use peerage_peering::{
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
-use tokio::{
-    net::lookup_host,
-    sync::{Semaphore, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{Conn, Dialing, Entering, Progress, Run, Stage, Told};
 use crate::{
@@ -29,13 +21,11 @@ use crate::{
     info::PeerInfo,
     link::{Admission, Link},
     listener::Incoming,
+    names,
     peer::{About, Peer},
     protocol,
     server::Direction,
 };
-
-/// How long a name may take to be resolved: as long as a resolver takes to ask its first server twice.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Run {
     /// Drains the machine, as its contract demands after every call.
@@ -271,7 +261,11 @@ impl Run {
     fn resolve(&mut self, resolve: ResolveId, host: String) {
         let (resolving, tell) = (self.resolving.clone(), self.tell.clone());
         self.tasks.spawn(async move {
-            let addresses = lookup(&resolving, host).await;
+            let addresses = match resolving.acquire().await {
+                Ok(_permit) => names::resolve(&host).await,
+                // The semaphore is never closed.
+                Err(_) => Vec::new(),
+            };
             let _ = tell.send(Told::Resolved { resolve, addresses });
         });
     }
@@ -279,21 +273,5 @@ impl Run {
     fn publish(&self, event: Event) {
         // Fails if nobody has subscribed.
         let _ = self.events.send(event);
-    }
-}
-
-/// Every address of `host`; none if it has none, or the resolver does not answer in time.
-async fn lookup(resolving: &Semaphore, host: String) -> Vec<IpAddr> {
-    let Ok(_permit) = resolving.acquire().await else { return Vec::new() };
-    match timeout(RESOLVE_TIMEOUT, lookup_host((host.as_str(), 0))).await {
-        Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_canonical()).collect(),
-        Ok(Err(error)) => {
-            tracing::debug!(host, %error, "cannot resolve a name");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::debug!(host, "no answer to a name in time");
-            Vec::new()
-        }
     }
 }

@@ -1,3 +1,30 @@
 //! Finding Ethereum nodes, with no I/O: the table and lookups that every version shares, and discovery v4.
+//!
+//! Shared by all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to dial),
+//! [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`StoreOp`] (what to keep).
+//!
+//! Not here: whom to be connected to (`peering`), and sockets and disks (`peerage`).
 
+mod bond;
+mod entry;
+mod limiter;
+mod lookup;
 pub mod packet;
+mod revalidation;
+mod store;
+mod table;
+mod v4;
+mod vote;
+mod walk;
+
+#[cfg(test)]
+mod testing;
+
+pub use entry::Entry;
+pub use limiter::{Limiter, LimiterConfig, Rate};
+pub use lookup::{ALPHA, CLOSEST, Lookup};
+pub use store::{SeedNode, StoreOp};
+pub use table::{Added, Bucket, Refusal, Removed, Table, TableConfig};
+pub use v4::{DropReason, Input, LocalChange, Output, QueryId, V4, V4Config, V4Stats};
+pub use vote::{Family, Vote};
+pub use walk::Walk;

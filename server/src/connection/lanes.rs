@@ -127,3 +127,65 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::channel::Channel;
+
+    /// Two lanes, and their protocols' ends.
+    fn two() -> (Lanes, [Channel; 2]) {
+        let (name, length) = ("test".parse().unwrap(), 8);
+        let make = |version| Channel::connected(peerage_rlpx::Capability { name, version }, length);
+        let ((one, first), (two, second)) = (make(1), make(2));
+        (Lanes::new(vec![first, second]), [one, two])
+    }
+
+    /// What is sent next, as lane and payload size, until the lanes are silent.
+    fn order(lanes: &mut Lanes) -> Vec<(usize, usize)> {
+        let mut sent = Vec::new();
+        let result = lanes.drain(&mut Context::from_waker(Waker::noop()), |lane, message| {
+            sent.push((lane, message.payload.len()));
+            Some(true)
+        });
+        assert!(result.is_ok());
+        sent
+    }
+
+    #[tokio::test]
+    async fn blocks_of_one_protocol_do_not_hold_up_the_messages_of_another() {
+        let (mut lanes, [blocks, small]) = two();
+        for _ in 0..3 {
+            blocks.send(0, vec![0; 80_000]).await.unwrap();
+        }
+        for _ in 0..300 {
+            small.send(0, vec![0; 500]).await.unwrap();
+        }
+        let order = order(&mut lanes);
+        assert_eq!(order.len(), 303);
+        let second_block = order.iter().skip(1).position(|(lane, _)| *lane == 0).unwrap();
+        // 80,000 bytes against 500: fair is 160, give or take a turn.
+        assert!((120..200).contains(&second_block), "{second_block}");
+    }
+
+    #[tokio::test]
+    async fn a_lane_alone_is_not_held_up_by_its_own_debt() {
+        let (mut lanes, [blocks, _]) = two();
+        for _ in 0..3 {
+            blocks.send(0, vec![0; 80_000]).await.unwrap();
+        }
+        assert_eq!(order(&mut lanes), [(0, 80_000); 3]);
+    }
+
+    #[tokio::test]
+    async fn messages_that_came_before_the_end_are_received_after_it() {
+        let (mut lanes, [mut channel, _]) = two();
+        lanes.deliver(0, Message { code: 3, payload: "last".into() });
+        lanes.close();
+        assert_eq!(channel.recv().await.unwrap().code, 3);
+        assert!(channel.recv().await.is_none());
+        assert!(channel.send(0, "").await.is_err());
+    }
+}

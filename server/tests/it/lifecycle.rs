@@ -133,6 +133,17 @@ async fn stop_ends_protocols_that_do_not_end_by_themselves() {
     assert_eq!(dead.try_recv(), Err(oneshot::error::TryRecvError::Closed));
 }
 
+#[tokio::test(start_paused = true)]
+async fn stop_does_not_wait_for_a_stranger_in_its_handshake() {
+    let (here, _there) = tokio::io::duplex(4096);
+    let server = Server::builder(key(1)).start().await.unwrap();
+    let before = tokio::time::Instant::now();
+    let connecting = server.connect_stream(here, Direction::Inbound);
+    let (result, ()) = tokio::join!(connecting, server.stop());
+    assert!(result.is_err());
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn commands_to_a_stopped_server_do_nothing() {
     let server = listening(1).start().await.unwrap();

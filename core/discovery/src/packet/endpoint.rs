@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use alloy_rlp::{Decodable, Encodable, Header, Result};
+use alloy_rlp::{Decodable, Encodable, Error, Header, Result};
 use peerage_node::{Node, PublicKey};
 
 /// An address and two ports, `[ip, udp, tcp]`. Nothing is checked: what is said need not be true.
@@ -57,8 +57,8 @@ impl Endpoint {
 pub struct Neighbor {
     /// Where it is said to be.
     pub endpoint: Endpoint,
-    /// Its public key, unless the 64 bytes are none.
-    pub key: Option<PublicKey>,
+    /// What should be its public key. Checked only when somebody wants to know.
+    pub key: [u8; 64],
 }
 
 impl Neighbor {
@@ -69,21 +69,21 @@ impl Neighbor {
             .into_iter()
             .find(|tcp| tcp.ip() == udp.ip())
             .map_or(0, |tcp| tcp.port());
-        Self { endpoint: Endpoint::new(udp, tcp), key: Some(*node.public_key()) }
+        Self { endpoint: Endpoint::new(udp, tcp), key: node.public_key().to_bytes() }
     }
 
     /// The node that is told of, if it has a key and a place.
     pub fn to_node(&self) -> Option<Node> {
         let udp = self.endpoint.udp_addr()?;
+        let key = PublicKey::from_bytes(&self.key).ok()?;
         let tcp = SocketAddr::new(udp.ip(), self.endpoint.tcp);
-        Some(Node::from_endpoint(self.key?, tcp, Some(udp.port())))
+        Some(Node::from_endpoint(key, tcp, Some(udp.port())))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let mut payload = Vec::with_capacity(92);
         self.endpoint.encode_fields(&mut payload);
-        let key = self.key.map_or([0; 64], |key| key.to_bytes());
-        key.as_slice().encode(&mut payload);
+        self.key.as_slice().encode(&mut payload);
         encode_list(&payload, out);
     }
 
@@ -95,7 +95,7 @@ impl Neighbor {
             tcp: u16::decode(&mut list)?,
         };
         let key = Header::decode_bytes(&mut list, false)?;
-        let key = <&[u8; 64]>::try_from(key).ok().and_then(|key| PublicKey::from_bytes(key).ok());
+        let key = key.try_into().map_err(|_| Error::UnexpectedLength)?;
         Ok(Self { endpoint, key })
     }
 }

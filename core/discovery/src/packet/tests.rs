@@ -51,7 +51,7 @@ fn the_packets_of_eip_8_are_accepted() {
         )),
         expiration: EIP8_EXPIRATION,
     });
-    let neighbor = |endpoint, key: &str| Neighbor { endpoint, key: Some(key.parse().unwrap()) };
+    let neighbor = |endpoint, key: &str| Neighbor { endpoint, key: array(key) };
     let neighbors = Packet::Neighbors(Neighbors {
         nodes: vec![
             neighbor(
@@ -116,7 +116,7 @@ fn the_largest_packets_fit() {
     let key = SecretKey::generate(&mut Random::from_seed([1; 32]));
     let ip = IpAddr::V6(Ipv6Addr::from([0xff; 16]));
     let endpoint = Endpoint { ip: Some(ip), udp: u16::MAX, tcp: u16::MAX };
-    let neighbor = Neighbor { endpoint, key: Some(*key.public()) };
+    let neighbor = Neighbor { endpoint, key: key.public().to_bytes() };
     let neighbors = |count| {
         let packet = Neighbors { nodes: vec![neighbor; count], expiration: u64::MAX };
         Packet::Neighbors(packet).encode(&key).0.len()
@@ -150,8 +150,10 @@ fn odd_endpoints_are_read_as_far_as_they_make_sense() {
 fn a_neighbor_with_a_key_that_is_none_is_no_node_and_spoils_no_other() {
     let key = SecretKey::generate(&mut Random::from_seed([2; 32]));
     let endpoint = endpoint("10.0.0.1", 30303, 30303);
-    let nodes =
-        vec![Neighbor { endpoint, key: None }, Neighbor { endpoint, key: Some(*key.public()) }];
+    let nodes = vec![
+        Neighbor { endpoint, key: [0xff; 64] },
+        Neighbor { endpoint, key: key.public().to_bytes() },
+    ];
     let packet = Packet::Neighbors(Neighbors { nodes: nodes.clone(), expiration: 1 });
     let Ok((Packet::Neighbors(read), ..)) = Packet::decode(&packet.encode(&key).0) else {
         panic!("neighbors");
@@ -214,8 +216,8 @@ fn any_endpoint() -> impl Strategy<Value = Endpoint> {
 
 fn any_packet() -> impl Strategy<Value = Packet> {
     let key = SecretKey::generate(&mut Random::from_seed([5; 32]));
-    let neighbor =
-        any_endpoint().prop_map(move |endpoint| Neighbor { endpoint, key: Some(*key.public()) });
+    let neighbor = any_endpoint()
+        .prop_map(move |endpoint| Neighbor { endpoint, key: key.public().to_bytes() });
     prop_oneof![
         (any_endpoint(), any_endpoint(), any::<u64>(), any::<Option<u64>>()).prop_map(
             |(from, to, expiration, seq)| Packet::Ping(Ping { from, to, expiration, seq })

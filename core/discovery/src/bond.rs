@@ -1,0 +1,161 @@
+//! Endpoint proofs: which node is known to be at which address, and which knows that of us.
+//!
+//! A proof is that of a node at an IP address, whatever the port: routers change ports, and what a
+//! forger could make us send would reach the same machine anyway.
+//!
+//! Spec: [discv4.md](https://github.com/ethereum/devp2p/blob/master/discv4.md#endpoint-proof).
+
+use std::{net::IpAddr, time::Duration};
+
+use peerage_machine::{ExpiringMap, Instant};
+use peerage_node::{NodeId, SubnetCounts, is_lan};
+
+/// How many proofs are kept of each kind: one per node that talks to us in a day, at about 150 bytes.
+const MAX_PROOFS: usize = 16_384;
+
+/// How many nodes of one public /24 or /64 may be proved at a time. Who has one network and many keys
+/// would otherwise push out the proofs of everybody else.
+const MAX_PER_SUBNET: usize = 128;
+
+/// A node at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Peer {
+    pub(crate) ip: IpAddr,
+    pub(crate) id: NodeId,
+}
+
+/// All endpoint proofs of the last day.
+#[derive(Debug)]
+pub(crate) struct Bonds {
+    lifetime: Duration,
+    /// Peers that answered a ping of ours: they are where they say.
+    proved: ExpiringMap<Peer, ()>,
+    subnets: SubnetCounts,
+    /// Peers that pinged us and were answered: they may have a proof of us.
+    ///
+    /// # Security
+    ///
+    /// Anyone can fill it with forged addresses. It decides nothing but whether we ping before we ask.
+    pinged_us: ExpiringMap<Peer, ()>,
+}
+
+impl Bonds {
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        Self {
+            lifetime,
+            proved: ExpiringMap::new(MAX_PROOFS),
+            subnets: SubnetCounts::new(MAX_PER_SUBNET),
+            pinged_us: ExpiringMap::new(MAX_PROOFS),
+        }
+    }
+
+    /// Notes that `peer` answered a ping of ours. Whether that was noted: not when too many nodes of its
+    /// network are proved.
+    pub(crate) fn prove(&mut self, now: Instant, peer: Peer) -> bool {
+        while let Some((old, ())) = self.proved.pop_expired(now) {
+            self.forget(old);
+        }
+        let is_known = self.proved.get(&peer, now).is_some();
+        if !is_known && !is_lan(peer.ip) && !self.subnets.add(peer.ip) {
+            return false;
+        }
+        if let Some((old, ())) = self.proved.insert(peer, (), now + self.lifetime) {
+            self.forget(old);
+        }
+        true
+    }
+
+    /// Whether `peer` is known to be where it is, so that it may be answered.
+    pub(crate) fn is_proved(&self, now: Instant, peer: Peer) -> bool {
+        self.proved.get(&peer, now).is_some()
+    }
+
+    /// Notes that `peer` pinged us, which it does to get a proof of us.
+    pub(crate) fn on_ping(&mut self, now: Instant, peer: Peer) {
+        self.pinged_us.pop_expired(now);
+        self.pinged_us.pop_expired(now);
+        self.pinged_us.insert(peer, (), now + self.lifetime);
+    }
+
+    /// Forgets that `peer` pinged us: it does not seem to know us any more.
+    pub(crate) fn doubt(&mut self, peer: Peer) {
+        self.pinged_us.remove(&peer);
+    }
+
+    /// Whether `peer` probably has a proof of us, so that it will answer.
+    pub(crate) fn may_know_us(&self, now: Instant, peer: Peer) -> bool {
+        self.pinged_us.get(&peer, now).is_some()
+    }
+
+    /// How many peers are proved.
+    pub(crate) fn len(&self) -> usize {
+        self.proved.len()
+    }
+
+    fn forget(&mut self, peer: Peer) {
+        if !is_lan(peer.ip) {
+            self.subnets.remove(peer.ip);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn peer(ip: [u8; 4], id: u32) -> Peer {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&id.to_be_bytes());
+        Peer { ip: ip.into(), id: NodeId(bytes) }
+    }
+
+    #[test]
+    fn a_proof_is_of_one_node_at_one_address_for_a_day() {
+        let mut bonds = Bonds::new(DAY);
+        let start = Instant::START;
+        assert!(bonds.prove(start, peer([8, 8, 8, 8], 1)));
+        assert!(bonds.is_proved(start, peer([8, 8, 8, 8], 1)));
+        assert!(!bonds.is_proved(start, peer([8, 8, 8, 9], 1)));
+        assert!(!bonds.is_proved(start, peer([8, 8, 8, 8], 2)));
+        assert!(!bonds.is_proved(start + DAY, peer([8, 8, 8, 8], 1)));
+    }
+
+    #[test]
+    fn a_ping_of_theirs_is_no_proof_of_theirs() {
+        let mut bonds = Bonds::new(DAY);
+        bonds.on_ping(Instant::START, peer([8, 8, 8, 8], 1));
+        assert!(!bonds.is_proved(Instant::START, peer([8, 8, 8, 8], 1)));
+        assert!(bonds.may_know_us(Instant::START, peer([8, 8, 8, 8], 1)));
+        bonds.doubt(peer([8, 8, 8, 8], 1));
+        assert!(!bonds.may_know_us(Instant::START, peer([8, 8, 8, 8], 1)));
+    }
+
+    #[test]
+    fn one_network_cannot_push_out_the_proofs_of_others() {
+        let mut bonds = Bonds::new(DAY);
+        let start = Instant::START;
+        assert!(bonds.prove(start, peer([9, 9, 9, 9], 0)));
+        let later = start + Duration::from_secs(1);
+        let noted = (0..20_000).filter(|id| bonds.prove(later, peer([8, 8, 8, 8], *id))).count();
+        assert_eq!(noted, MAX_PER_SUBNET);
+        assert!(bonds.is_proved(later, peer([9, 9, 9, 9], 0)));
+        // Those that are in can renew their proof, and make room a day later.
+        assert!(bonds.prove(later, peer([8, 8, 8, 8], 0)));
+        assert!(bonds.prove(later + DAY, peer([8, 8, 8, 8], 500)));
+    }
+
+    #[test]
+    fn many_networks_fill_no_more_than_the_map() {
+        let mut bonds = Bonds::new(DAY);
+        for n in 0..20_000_u32 {
+            let [a, b, c, d] = (0x0b00_0000 + n * 256).to_be_bytes();
+            assert!(bonds.prove(Instant::START, peer([a, b, c, d], n)));
+            bonds.on_ping(Instant::START, peer([a, b, c, d], n));
+        }
+        assert_eq!(bonds.len(), MAX_PROOFS);
+        assert_eq!(bonds.subnets.len(), MAX_PROOFS);
+        assert_eq!(bonds.pinged_us.len(), MAX_PROOFS);
+    }
+}

@@ -1,0 +1,312 @@
+//! Discovery v4 as a machine: datagrams and commands in; datagrams, candidates and answers out.
+//!
+//! It puts together the parts that know nothing of each other: packets, endpoint proofs, the table,
+//! lookups, the vote on our address and the limits. Not here: sockets, and what is kept on disk.
+//!
+//! Spec: [discv4.md](https://github.com/ethereum/devp2p/blob/master/discv4.md).
+
+mod asks;
+mod config;
+mod inbound;
+mod io;
+mod local;
+mod outbound;
+mod pings;
+mod search;
+
+use std::{collections::VecDeque, net::IpAddr, time::Duration};
+
+pub use config::{DropReason, V4Config, V4Stats};
+pub use io::{Input, LocalChange, Output, QueryId};
+use peerage_machine::{ExpiringMap, Instant, Machine, Now, Random, Seed};
+use peerage_node::{LocalRecord, Node, NodeId, Record, SecretKey};
+
+use self::{
+    asks::{Asks, For, What},
+    local::Local,
+    pings::{Pings, Why},
+    search::Searches,
+};
+use crate::{
+    Added, Limiter, Removed, SeedNode, StoreOp, Table, Vote, Walk,
+    bond::{Bonds, Peer},
+};
+
+/// Nodes that wait until they may be asked something. As many prove themselves in a second at most, at
+/// the rate that unproved addresses are listened to.
+const MAX_SETTLING: usize = 512;
+
+/// The first time between two refreshes of a table that stays empty; it doubles up to
+/// [`EMPTY_REFRESH_MAX`].
+const EMPTY_REFRESH: Duration = Duration::from_secs(5);
+const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
+
+/// Discovery v4.
+///
+/// The driver keeps the [drain rule](peerage_machine), sends what [`Output::Send`] says, and hands every
+/// datagram to [`Input::Datagram`]. A datagram that could not be sent is as good as lost: nothing has
+/// to be told.
+///
+/// # Security
+///
+/// An address that has not proved itself is sent nothing but the PONG to its PING, and a PING of ours that
+/// asks for a proof; so nobody can make us send more than twice what was sent to us to someone else.
+/// Packets are counted against limits before a signature is recovered, except replies that name the hash
+/// of what we sent, which nobody else knows. State held for strangers is bounded where it is declared.
+#[derive(Debug)]
+pub struct V4 {
+    config: V4Config,
+    key: SecretKey,
+    local: Local,
+    vote: Vote,
+    table: Table,
+    bonds: Bonds,
+    limiter: Limiter,
+    pings: Pings,
+    asks: Asks,
+    searches: Searches,
+    walk: Walk,
+    /// Nodes that have just proved themselves, until they may come into the table.
+    settling: ExpiringMap<NodeId, Node>,
+    next_refresh: Instant,
+    /// Refreshes in a row that the table was empty at.
+    empty_refreshes: u32,
+    random: Random,
+    stats: V4Stats,
+    outputs: VecDeque<Output>,
+}
+
+impl V4 {
+    /// A node with the secret `key`, of which `local` is the record; it starts with `seeds`, which it knew in an
+    /// earlier run.
+    ///
+    /// # Panics
+    ///
+    /// If `local` is the record of another key.
+    pub fn new(
+        config: V4Config,
+        key: SecretKey,
+        local: LocalRecord,
+        seeds: Vec<SeedNode>,
+        now: Now,
+        seed: Seed,
+    ) -> Self {
+        assert_eq!(key.public(), local.public_key(), "the record is that of another key");
+        let mut random = Random::from_seed(seed);
+        let own = key.public().id();
+        let mut v4 = Self {
+            local: Local::new(local),
+            vote: Vote::new(),
+            table: Table::new(own, config.table.clone(), random.fork()),
+            bonds: Bonds::new(config.bond_lifetime),
+            limiter: Limiter::new(config.limiter.clone()),
+            pings: Pings::new(),
+            asks: Asks::new(),
+            searches: Searches::new(),
+            walk: Walk::new(own),
+            settling: ExpiringMap::new(MAX_SETTLING),
+            next_refresh: now.mono,
+            empty_refreshes: 0,
+            random,
+            stats: V4Stats::default(),
+            outputs: VecDeque::new(),
+            config,
+            key,
+        };
+        v4.outputs.push_back(Output::Store(StoreOp::Seq(v4.local.current().seq())));
+        for seed in seeds {
+            v4.add_found(now, seed.node);
+        }
+        v4
+    }
+
+    /// The node table.
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Our record, as it is announced now.
+    pub const fn local_record(&self) -> &Record {
+        self.local.current()
+    }
+
+    /// What was counted since the start.
+    pub const fn stats(&self) -> &V4Stats {
+        &self.stats
+    }
+
+    /// How many nodes have proved to be at their address in the last day.
+    pub fn proved(&self) -> usize {
+        self.bonds.len()
+    }
+
+    /// How many requests are under way, for lookups and records.
+    pub fn pending(&self) -> usize {
+        self.asks.len()
+    }
+
+    fn on_command(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::AddNode(node) => self.add_found(now, node),
+            Input::Datagram { from, bytes } => self.on_datagram(now, from, bytes),
+            Input::Local(change) => {
+                // The driver has checked that it fits; if not, the record stays as it is.
+                if let Ok(Some(record)) = self.local.change(change) {
+                    self.on_local_record(record);
+                }
+            }
+            Input::Lookup { id, target } => self.look_up(now, id, target),
+            Input::Ping { id, node } => match self.endpoint(&node) {
+                Some(to) => {
+                    let peer = Peer { ip: to.ip(), id: node.id() };
+                    self.ping(now, peer, to, Why::Command(id));
+                }
+                None => self.outputs.push_back(Output::PingFailed { id }),
+            },
+            Input::RequestRecord { id, node } => {
+                if !self.ask(now, node, What::Record(For::Command(id))) {
+                    self.outputs.push_back(Output::Record { id, record: None });
+                }
+            }
+            Input::Resolve { id, node } => self.resolve(now, id, node),
+            Input::Want { count } => {
+                self.walk.want(count);
+                self.drive_walk(now);
+            }
+        }
+    }
+
+    /// Checks of the table that are due.
+    fn check_nodes(&mut self, now: Now) {
+        while self.table.next_check().is_some_and(|at| at <= now.mono) {
+            let Some(node) = self.table.poll_check(now.mono) else { continue };
+            let id = node.id();
+            match self.endpoint(&node) {
+                Some(to) => self.ping(now, Peer { ip: to.ip(), id }, to, Why::Check),
+                None => self.on_check_failed(now, id),
+            }
+        }
+    }
+
+    fn on_check_failed(&mut self, now: Now, id: NodeId) {
+        let removed = self.table.on_dead(now.mono, &id);
+        self.on_removed(now, removed);
+    }
+
+    /// Begins again with those that were told to us, and looks around.
+    fn refresh(&mut self, now: Now) {
+        for node in self.config.bootnodes.clone() {
+            self.add_found(now, node);
+        }
+        self.start_refresh(now);
+        let half = self.config.refresh / 2;
+        self.next_refresh = now.mono
+            + if self.table.is_empty() {
+                self.empty_interval()
+            } else {
+                let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
+                half + Duration::from_nanos(self.random.below(nanos))
+            };
+    }
+
+    /// How long to wait until an empty table is filled again. Twice as long each time, as nobody answers.
+    fn empty_interval(&mut self) -> Duration {
+        let interval = EMPTY_REFRESH * 2_u32.saturating_pow(self.empty_refreshes.min(8));
+        self.empty_refreshes = self.empty_refreshes.saturating_add(1);
+        interval.min(EMPTY_REFRESH_MAX)
+    }
+
+    /// News of a node from somebody else.
+    fn add_found(&mut self, now: Now, node: Node) {
+        let added = self.table.add_found(now.mono, node.clone());
+        self.on_added(added, node);
+    }
+
+    /// News of a node from itself, from an address that it proved.
+    fn add_inbound(&mut self, now: Now, node: Node) {
+        let id = node.id();
+        if self.table.get(&id).is_some() {
+            let added = self.table.add_inbound(now.mono, node.clone());
+            self.on_added(added, node);
+        } else if self.settling.get(&id, now.mono).is_none() {
+            self.settling.insert(id, node, now.mono + self.config.settle);
+        }
+    }
+
+    fn on_added(&mut self, added: Added, node: Node) {
+        match added {
+            Added::New => self.outputs.push_back(Output::NodeAdded(node)),
+            Added::Known | Added::Refused(_) | Added::Replacement | Added::Updated => {}
+        }
+    }
+
+    fn on_removed(&mut self, now: Now, removed: Option<Removed>) {
+        let Some(removed) = removed else { return };
+        self.outputs.push_back(Output::NodeDropped(removed.entry.id()));
+        if let Some(entry) = removed.promoted.and_then(|id| self.table.get(&id)) {
+            self.outputs.push_back(Output::NodeAdded(entry.node().clone()));
+        }
+        if self.table.is_empty() {
+            let soon = now.mono + self.empty_interval();
+            self.next_refresh = self.next_refresh.min(soon);
+        }
+    }
+
+    fn on_local_record(&mut self, record: Record) {
+        self.outputs.push_back(Output::Store(StoreOp::Seq(record.seq())));
+        self.outputs.push_back(Output::LocalRecord(record));
+    }
+
+    /// Whether the settings allow nodes at `ip`.
+    fn is_allowed(&self, ip: IpAddr) -> bool {
+        self.config.net_restrict.as_ref().is_none_or(|nets| nets.contains(ip))
+    }
+}
+
+impl Machine for V4 {
+    type Input<'a> = Input<'a>;
+    type Output = Output;
+
+    fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.on_command(now, input);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        while let Some((peer, pending)) = self.pings.pop_due(now.mono) {
+            self.on_ping_timeout(now, peer, pending);
+        }
+        while let Some(id) = self.asks.pop_due(now.mono) {
+            self.on_ask_due(now, id);
+        }
+        while let Some((_, node)) = self.settling.pop_expired(now.mono) {
+            let added = self.table.add_inbound(now.mono, node.clone());
+            self.on_added(added, node);
+        }
+        self.check_nodes(now);
+        if self.next_refresh <= now.mono {
+            self.refresh(now);
+        }
+        self.drive_walk(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.pings.next_due(),
+            self.asks.next_due(),
+            self.settling.next_expiry(),
+            self.table.next_check(),
+            Some(self.next_refresh),
+            self.walk.next_start(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

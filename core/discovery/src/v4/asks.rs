@@ -1,0 +1,183 @@
+//! Requests to nodes that know us, or are first made to: FINDNODE and ENRREQUEST.
+//!
+//! ```text
+//!                        +-- known to us, and we to it --+
+//!                        |                               v
+//!   start --> Bonding --pong--> Greeting --ping, or a while--> Queued --> Sent --> done
+//!                |                                          (one FINDNODE per node)  |
+//!                +-- no pong in time --> failed                no answer in time --> failed
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use peerage_machine::{Instant, TimerTable};
+use peerage_node::Node;
+
+use super::{io::QueryId, search::SearchId};
+use crate::{
+    bond::Peer,
+    packet::{Target, Token},
+};
+
+/// A request, unique for the life of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AskId(u64);
+
+/// What a node is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// Nodes close to a target.
+    Find {
+        /// The search that wants to know.
+        search: SearchId,
+        /// The target.
+        target: Target,
+    },
+    /// Its record.
+    Record(For),
+}
+
+/// Whom a record is for.
+#[derive(Clone, Debug)]
+pub(super) enum For {
+    /// [`Input::RequestRecord`](super::Input::RequestRecord).
+    Command(QueryId),
+    /// [`Input::Resolve`](super::Input::Resolve).
+    Resolve {
+        /// The command.
+        id: QueryId,
+        /// Whether a lookup may still find the node elsewhere.
+        may_search: bool,
+    },
+    /// The table, which has heard of a newer one.
+    Table,
+}
+
+/// How far a request is; above stands the diagram.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// We have pinged it, and wait for the pong.
+    Bonding,
+    /// It is proved, and we wait for it to ping us, so that we are, too.
+    Greeting,
+    /// Another FINDNODE to it is under way: answers to two could not be told apart.
+    Queued,
+    /// The request is sent.
+    Sent {
+        /// Its hash.
+        token: Token,
+        /// When to give up.
+        until: Instant,
+        /// What has come, as NEIGHBORS may come in several packets: how many were told, and those of
+        /// them that can be used. `None` if nothing has.
+        told: Option<(usize, Vec<Node>)>,
+    },
+}
+
+/// A request and how far it is.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) node: Node,
+    pub(super) to: SocketAddr,
+    pub(super) what: What,
+    pub(super) stage: Stage,
+}
+
+impl Ask {
+    pub(super) fn peer(&self) -> Peer {
+        Peer { ip: self.to.ip(), id: self.node.id() }
+    }
+
+    const fn is_find(&self) -> bool {
+        matches!(self.what, What::Find { .. })
+    }
+
+    const fn is_sent(&self) -> bool {
+        matches!(self.stage, Stage::Sent { .. })
+    }
+}
+
+/// All requests under way: three per search, one per check of the table, and those of the driver. So
+/// few that they are looked through one by one.
+#[derive(Debug)]
+pub(super) struct Asks {
+    next: u64,
+    asks: BTreeMap<AskId, Ask>,
+    due: TimerTable<AskId>,
+}
+
+impl Asks {
+    pub(super) const fn new() -> Self {
+        Self { next: 0, asks: BTreeMap::new(), due: TimerTable::new() }
+    }
+
+    pub(super) fn add(&mut self, ask: Ask) -> AskId {
+        let id = AskId(self.next);
+        self.next += 1;
+        self.asks.insert(id, ask);
+        id
+    }
+
+    pub(super) fn get_mut(&mut self, id: AskId) -> Option<&mut Ask> {
+        self.asks.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: AskId) -> Option<Ask> {
+        self.due.cancel(&id);
+        self.asks.remove(&id)
+    }
+
+    pub(super) fn set_due(&mut self, id: AskId, at: Instant) {
+        self.due.set(id, at);
+    }
+
+    /// A request whose time has come. It is still there.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<AskId> {
+        self.due.pop_due(now)
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.next()
+    }
+
+    /// Requests to `peer` that wait for its ping.
+    pub(super) fn greeting(&self, peer: Peer) -> Vec<AskId> {
+        self.ids(|ask| matches!(ask.stage, Stage::Greeting) && ask.peer() == peer)
+    }
+
+    /// The FINDNODE to `peer` that is under way.
+    pub(super) fn sent_find(&self, peer: Peer) -> Option<AskId> {
+        self.ids(|ask| ask.is_find() && ask.is_sent() && ask.peer() == peer).first().copied()
+    }
+
+    /// The FINDNODE to `peer` that is next.
+    pub(super) fn queued_find(&self, peer: Peer) -> Option<AskId> {
+        self.ids(|ask| matches!(ask.stage, Stage::Queued) && ask.peer() == peer).first().copied()
+    }
+
+    /// The requests for a record that a response with `token` from `peer` answers.
+    pub(super) fn sent_record(&self, peer: Peer, token: Token) -> Vec<AskId> {
+        self.ids(|ask| {
+            let is_same = matches!(ask.stage, Stage::Sent { token: sent, .. } if sent == token);
+            is_same && !ask.is_find() && ask.peer() == peer
+        })
+    }
+
+    /// Whether a request to `ip` has this hash.
+    pub(super) fn expects(&self, ip: IpAddr, token: Token) -> bool {
+        let is_same =
+            |ask: &Ask| matches!(ask.stage, Stage::Sent { token: sent, .. } if sent == token);
+        self.asks.values().any(|ask| is_same(ask) && ask.to.ip() == ip)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.asks.len()
+    }
+
+    fn ids(&self, filter: impl Fn(&Ask) -> bool) -> Vec<AskId> {
+        self.asks.iter().filter(|(_, ask)| filter(ask)).map(|(id, _)| *id).collect()
+    }
+}

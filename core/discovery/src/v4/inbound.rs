@@ -1,0 +1,308 @@
+//! What comes in: each datagram to its handler, after the checks that cost least.
+
+use std::net::{IpAddr, SocketAddr};
+
+use peerage_machine::Now;
+use peerage_node::{Node, NodeId, PublicKey, Record, check_relay};
+
+use super::{
+    DropReason, Output, V4,
+    asks::{AskId, For, Stage, What},
+    outbound::Answer,
+    pings::Why,
+};
+use crate::{
+    CLOSEST, Entry, Family, StoreOp,
+    bond::Peer,
+    packet::{
+        Endpoint, EnrResponse, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, PacketError,
+        Ping, Pong, Sealed, Token,
+    },
+};
+
+/// The ports that nodes do not listen at, as others do: nobody should make us send there.
+const RESERVED_PORTS: std::ops::RangeInclusive<u16> = 0..=1024;
+
+impl V4 {
+    pub(super) fn on_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        self.stats.received += 1;
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        if let Err(reason) = self.open(now, from, bytes) {
+            self.stats.count(reason);
+        }
+    }
+
+    /// Checks a datagram, the cheapest first, and handles it.
+    fn open(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Result<(), DropReason> {
+        if from.port() == 0 || !is_unicast(from.ip()) || !self.is_allowed(from.ip()) {
+            return Err(DropReason::NotAllowed);
+        }
+        let sealed = Sealed::check(bytes).map_err(DropReason::of)?;
+        let packet = sealed.decode().map_err(DropReason::of)?;
+        let is_expected = match &packet {
+            Packet::Pong(pong) => self.pings.expects(now.mono, from.ip(), pong.token),
+            Packet::EnrResponse(response) => self.asks.expects(from.ip(), response.token),
+            Packet::Ping(_)
+            | Packet::FindNode(_)
+            | Packet::Neighbors(_)
+            | Packet::EnrRequest(_) => false,
+        };
+        if !is_expected && !self.limiter.allow(now.mono, from.ip()) {
+            return Err(DropReason::RateLimit);
+        }
+        if packet.is_expired(now.unix) {
+            return Err(DropReason::Expired);
+        }
+        if !is_expected && matches!(packet, Packet::Pong(_) | Packet::EnrResponse(_)) {
+            return Err(DropReason::Unsolicited);
+        }
+        let key = sealed.recover().map_err(DropReason::of)?;
+        if &key == self.key.public() {
+            return Err(DropReason::Own);
+        }
+        let peer = Peer { ip: from.ip(), id: key.id() };
+        match packet {
+            Packet::Ping(ping) => self.on_ping(now, peer, from, key, ping, sealed.hash()),
+            Packet::Pong(pong) => self.on_pong(now, peer, from, pong)?,
+            Packet::FindNode(find) => self.on_find_node(now, peer, from, find)?,
+            Packet::Neighbors(neighbors) => self.on_neighbors(now, peer, neighbors)?,
+            Packet::EnrRequest(_) => self.on_enr_request(now, peer, from, sealed.hash())?,
+            Packet::EnrResponse(response) => self.on_enr_response(now, peer, response)?,
+        }
+        Ok(())
+    }
+
+    fn on_ping(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        from: SocketAddr,
+        key: PublicKey,
+        ping: Ping,
+        token: Token,
+    ) {
+        let pong = Pong {
+            to: Endpoint::new(from, ping.from.tcp),
+            token,
+            expiration: self.expiration(now),
+            seq: Some(self.local.current().seq()),
+        };
+        self.send(from, &Packet::Pong(pong));
+        self.bonds.on_ping(now.mono, peer);
+        // Where it is, is seen; only its TCP port has to be told.
+        let tcp = SocketAddr::new(from.ip(), ping.from.tcp);
+        let node = Node::from_endpoint(key, tcp, Some(from.port()));
+        if self.bonds.is_proved(now.mono, peer) {
+            let op = StoreOp::Ping { id: peer.id, ip: peer.ip, unix: now.unix };
+            self.outputs.push_back(Output::Store(op));
+            self.add_inbound(now, node);
+        } else {
+            self.ask_proof(now, peer, from, node);
+        }
+        for id in self.asks.greeting(peer) {
+            self.send_ask(now, id);
+        }
+    }
+
+    fn on_pong(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        from: SocketAddr,
+        pong: Pong,
+    ) -> Result<(), DropReason> {
+        let answered =
+            self.pings.take(now.mono, peer, pong.token).ok_or(DropReason::Unsolicited)?;
+        self.empty_refreshes = 0;
+        if self.bonds.prove(now.mono, peer) {
+            self.limiter.prove(now.mono, peer.ip);
+        }
+        if let Some(node) = answered.stranger {
+            self.add_inbound(now, node);
+        }
+        let Some(own) = answered.own else { return Ok(()) };
+        // Only those whom we chose to ask have a vote.
+        self.on_vote(now, from, &pong);
+        for why in own.whys {
+            match why {
+                Why::Ask(id) => self.on_bonded(now, peer, id),
+                Why::Check => self.on_alive(now, peer, pong.seq),
+                Why::Command(id) => self.outputs.push_back(Output::Pong {
+                    id,
+                    from,
+                    round_trip: now.mono.saturating_since(own.sent),
+                    seq: pong.seq,
+                    our_endpoint: pong.to.udp_addr(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the node that answered says our endpoint is.
+    fn on_vote(&mut self, now: Now, from: SocketAddr, pong: &Pong) {
+        let Some(ours) = pong.to.udp_addr() else { return };
+        self.vote.state(now.mono, from, ours);
+        let is_early = self
+            .local
+            .voted()
+            .is_some_and(|at| now.mono.saturating_since(at) < self.config.vote_interval);
+        if is_early || !self.local.is_voted(ours.ip()) {
+            return;
+        }
+        if let Some(winner) = self.vote.winner(Family::of(ours.ip()))
+            && let Some(record) = self.local.elect(now.mono, winner)
+        {
+            self.on_local_record(record);
+        }
+    }
+
+    /// A node that is to be asked something is proved.
+    fn on_bonded(&mut self, now: Now, peer: Peer, id: AskId) {
+        if self.bonds.may_know_us(now.mono, peer) {
+            self.send_ask(now, id);
+        } else if let Some(ask) = self.asks.get_mut(id) {
+            ask.stage = Stage::Greeting;
+            self.asks.set_due(id, now.mono + self.config.reply_timeout);
+        }
+    }
+
+    /// A node of the table has answered its check.
+    fn on_alive(&mut self, now: Now, peer: Peer, seq: Option<u64>) {
+        let outdated = self.table.on_alive(now.mono, &peer.id, seq);
+        let Some(entry) = self.table.get(&peer.id).filter(|entry| entry.is_live()) else { return };
+        if entry.checks() == 1 {
+            self.store_node(peer.id);
+        }
+        let op = StoreOp::Pong { id: peer.id, ip: peer.ip, unix: now.unix };
+        self.outputs.push_back(Output::Store(op));
+        if let Some(node) = outdated {
+            self.ask(now, node, What::Record(For::Table));
+        }
+    }
+
+    fn on_find_node(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        from: SocketAddr,
+        find: FindNode,
+    ) -> Result<(), DropReason> {
+        if !self.bonds.is_proved(now.mono, peer) {
+            return Err(DropReason::Unproved);
+        }
+        let nodes = self.neighbors(find.target.id(), peer);
+        // Nobody is nobody: the node waits for an answer.
+        let chunks =
+            if nodes.is_empty() { vec![&nodes[..]] } else { nodes.chunks(MAX_NEIGHBORS).collect() };
+        for chunk in chunks {
+            let expiration = self.expiration(now);
+            self.send(from, &Packet::Neighbors(Neighbors { nodes: chunk.to_vec(), expiration }));
+        }
+        Ok(())
+    }
+
+    /// The nodes to tell `peer` of: live ones, unless there is none.
+    fn neighbors(&self, target: NodeId, peer: Peer) -> Vec<Neighbor> {
+        let tell = |live_only| {
+            // Twice as many, as some may be meant for others only.
+            let entries = self.table.closest(&target, 2 * CLOSEST, live_only);
+            let may_be_told = |entry: &&Entry| {
+                entry.id() != peer.id && check_relay(peer.ip, entry.endpoint().ip()).is_ok()
+            };
+            let entries = entries.into_iter().filter(may_be_told).take(CLOSEST);
+            entries.map(|entry| Neighbor::new(entry.node(), entry.endpoint())).collect::<Vec<_>>()
+        };
+        let live = tell(true);
+        if live.is_empty() { tell(false) } else { live }
+    }
+
+    fn on_neighbors(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        neighbors: Neighbors,
+    ) -> Result<(), DropReason> {
+        let id = self.asks.sent_find(peer).ok_or(DropReason::Unsolicited)?;
+        let usable: Vec<_> =
+            neighbors.nodes.iter().filter_map(|neighbor| self.usable(peer.ip, neighbor)).collect();
+        let Some(Stage::Sent { until, told, .. }) = self.asks.get_mut(id).map(|ask| &mut ask.stage)
+        else {
+            return Err(DropReason::Unsolicited);
+        };
+        let until = *until;
+        let (count, nodes) = told.get_or_insert_default();
+        *count += neighbors.nodes.len();
+        nodes.extend(usable);
+        nodes.truncate(CLOSEST);
+        if *count >= CLOSEST {
+            let nodes = std::mem::take(nodes);
+            self.end_ask(now, id, Answer::Nodes(nodes));
+        } else {
+            self.asks.set_due(id, until.min(now.mono + self.config.neighbors_linger));
+        }
+        Ok(())
+    }
+
+    /// The node that the node at `from` tells of, if it may be asked.
+    fn usable(&self, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
+        let udp = neighbor.endpoint.udp_addr()?;
+        let is_good = !RESERVED_PORTS.contains(&udp.port())
+            && check_relay(from, udp.ip()).is_ok()
+            && self.is_allowed(udp.ip());
+        let node = if is_good { neighbor.to_node()? } else { return None };
+        (node.public_key() != self.key.public()).then_some(node)
+    }
+
+    fn on_enr_request(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        from: SocketAddr,
+        token: Token,
+    ) -> Result<(), DropReason> {
+        if !self.bonds.is_proved(now.mono, peer) {
+            return Err(DropReason::Unproved);
+        }
+        let record = self.local.current().encode();
+        self.send(from, &Packet::EnrResponse(EnrResponse { token, record }));
+        Ok(())
+    }
+
+    fn on_enr_response(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        response: EnrResponse,
+    ) -> Result<(), DropReason> {
+        let asks = self.asks.sent_record(peer, response.token);
+        if asks.is_empty() {
+            return Err(DropReason::Unsolicited);
+        }
+        let record = Record::decode(&response.record)
+            .ok()
+            .filter(|record| record.id() == peer.id)
+            .ok_or(DropReason::Malformed)?;
+        for id in asks {
+            self.end_ask(now, id, Answer::Record(record.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl DropReason {
+    const fn of(error: PacketError) -> Self {
+        match error {
+            PacketError::Hash | PacketError::Size { .. } => Self::NotV4,
+            PacketError::Malformed { .. } => Self::Malformed,
+            PacketError::Signature => Self::Signature,
+            PacketError::UnknownType { .. } => Self::UnknownType,
+        }
+    }
+}
+
+/// Whether one machine can be at `ip`: a forged source must not make us speak to many.
+fn is_unicast(ip: IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !is_broadcast
+}

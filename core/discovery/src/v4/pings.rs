@@ -1,0 +1,146 @@
+//! Pings that wait for their pong.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use peerage_machine::{ExpiringMap, Instant, TimerTable};
+use peerage_node::{Node, NodeId};
+
+use super::{asks::AskId, io::QueryId};
+use crate::{bond::Peer, packet::Token};
+
+/// How many strangers may be asked for a proof at the same time. At the rate that unproved addresses
+/// are listened to, half a second brings no more of them than this.
+const MAX_STRANGERS: usize = 1024;
+
+/// What a ping of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A request waits until the node is proved.
+    Ask(AskId),
+    /// The table wants to know whether the node is still there.
+    Check,
+    /// The driver wants to know.
+    Command(QueryId),
+}
+
+/// A ping of our own accord.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) token: Token,
+    pub(super) sent: Instant,
+    /// Everything that waits for the pong; never empty.
+    pub(super) whys: Vec<Why>,
+}
+
+/// A node that pinged us, and was asked in return.
+#[derive(Clone, Debug)]
+struct Stranger {
+    token: Token,
+    /// As its ping tells of it.
+    node: Node,
+}
+
+/// The pings that a pong answered.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// One of our own accord.
+    pub(super) own: Option<Pending>,
+    /// One in return for a ping, of this node.
+    pub(super) stranger: Option<Node>,
+}
+
+/// All pings that wait for their pong. At most two per node and address: one of our own accord, which
+/// is as bounded as what it is for, and one in return for a ping of a stranger.
+///
+/// # Security
+///
+/// Apart from each other, so that a flood of pings from forged addresses cannot push out our own.
+#[derive(Debug)]
+pub(super) struct Pings {
+    own: BTreeMap<Peer, Pending>,
+    due: TimerTable<Peer>,
+    strangers: ExpiringMap<Peer, Stranger>,
+    /// The tokens among `strangers`.
+    tokens: ExpiringMap<Token, ()>,
+}
+
+impl Pings {
+    pub(super) fn new() -> Self {
+        Self {
+            own: BTreeMap::new(),
+            due: TimerTable::new(),
+            strangers: ExpiringMap::new(MAX_STRANGERS),
+            tokens: ExpiringMap::new(MAX_STRANGERS),
+        }
+    }
+
+    /// Lets `why` wait for a ping that is under way to `peer`. Whether there is one.
+    pub(super) fn join(&mut self, peer: Peer, why: Why) -> bool {
+        let Some(pending) = self.own.get_mut(&peer) else { return false };
+        pending.whys.push(why);
+        true
+    }
+
+    /// Notes a ping that was sent now.
+    pub(super) fn add(&mut self, now: Instant, until: Instant, peer: Peer, token: Token, why: Why) {
+        self.own.insert(peer, Pending { token, sent: now, whys: vec![why] });
+        self.due.set(peer, until);
+    }
+
+    /// Whether a stranger was asked for a proof, and may still answer.
+    pub(super) fn is_stranger_asked(&self, now: Instant, peer: Peer) -> bool {
+        self.strangers.get(&peer, now).is_some()
+    }
+
+    /// Notes a ping that asks a stranger for a proof.
+    pub(super) fn add_stranger(&mut self, until: Instant, peer: Peer, token: Token, node: Node) {
+        self.strangers.insert(peer, Stranger { token, node }, until);
+        self.tokens.insert(token, (), until);
+    }
+
+    /// The hash of the ping of our own accord that is under way to `peer`.
+    pub(super) fn own_token(&self, peer: Peer) -> Option<Token> {
+        self.own.get(&peer).map(|pending| pending.token)
+    }
+
+    /// Takes the pings that a pong with `token` from `peer` answers, if there are any.
+    pub(super) fn take(&mut self, now: Instant, peer: Peer, token: Token) -> Option<Answered> {
+        let is_own = self.own.get(&peer).is_some_and(|pending| pending.token == token);
+        let own = if is_own { self.own.remove(&peer) } else { None };
+        if is_own {
+            self.due.cancel(&peer);
+        }
+        let is_stranger =
+            self.strangers.get(&peer, now).is_some_and(|stranger| stranger.token == token);
+        let stranger = if is_stranger { self.strangers.remove(&peer) } else { None };
+        self.tokens.remove(&token);
+        let stranger = stranger.map(|stranger| stranger.node);
+        (own.is_some() || stranger.is_some()).then_some(Answered { own, stranger })
+    }
+
+    /// Whether a pong with `token` from `ip` may be an answer: what is known before its signature is
+    /// recovered.
+    pub(super) fn expects(&self, now: Instant, ip: IpAddr, token: Token) -> bool {
+        self.own_at(ip).any(|pending| pending.token == token)
+            || self.tokens.get(&token, now).is_some()
+    }
+
+    /// Takes a ping that has waited too long, with its node.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Peer, Pending)> {
+        while self.strangers.pop_expired(now).is_some() {}
+        while self.tokens.pop_expired(now).is_some() {}
+        let peer = self.due.pop_due(now)?;
+        self.own.remove_entry(&peer)
+    }
+
+    /// When a ping will have waited too long. Those to strangers have no consequence, so nobody has to
+    /// wake up for them.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.next()
+    }
+
+    fn own_at(&self, ip: IpAddr) -> impl Iterator<Item = &Pending> {
+        let all = |byte| Peer { ip, id: NodeId([byte; 32]) };
+        self.own.range(all(0)..=all(0xff)).map(|(_, pending)| pending)
+    }
+}

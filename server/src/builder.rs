@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::{
     data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
-    discovery::{self, DiscoveryConfig},
+    discovery::{self, DiscoveryConfig, Keeper, Socket},
     error::StartError,
     listener,
     local::Local,
@@ -237,6 +237,16 @@ impl Builder {
         if let Some(dir) = &data_dir {
             dir.set_sequence(record.seq())?;
         }
+        let discovery = udp.map(|socket| discovery::Plan {
+            socket: Socket::new(socket),
+            bootnodes: self.discovery.bootnodes,
+            net_restrict: self.net_restrict.clone(),
+            local: local.clone(),
+            // The machine signs the same record again.
+            seq: record.seq() - 1,
+            seeds: Vec::new(),
+            keeper: Keeper::new(Arc::new(|_| {})),
+        });
 
         Ok(run::start(Plan {
             key: self.key,
@@ -245,8 +255,7 @@ impl Builder {
             protocols: protocols.into_iter().map(Arc::new).collect(),
             listener: tcp.map(|(listener, _)| listener),
             listen: local.tcp,
-            discovery: udp,
-            local,
+            discovery,
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,

@@ -4,9 +4,13 @@
 //! machine's business; whom to be connected to is that of `peerage-peering`.
 
 mod answers;
+mod bootnodes;
+mod carry;
 mod command;
 mod handle;
+mod keep;
 mod socket;
+mod task;
 
 use std::net::SocketAddr;
 
@@ -17,7 +21,9 @@ pub use answers::{
 };
 pub(crate) use command::Command;
 pub(crate) use handle::Reach;
-pub(crate) use socket::{bind_beside, bind_udp};
+pub(crate) use keep::Keeper;
+pub(crate) use socket::{Socket, bind_beside, bind_udp};
+pub(crate) use task::{Links, Plan, Task};
 
 /// How a server discovers nodes. See [`Builder::discovery`](crate::Builder::discovery).
 #[derive(Clone, Debug, Default)]

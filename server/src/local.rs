@@ -4,7 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use peerage_node::{LocalRecord, LocalRecordError, Node, Record, SecretKey};
+use peerage_discovery::LocalChange;
+use peerage_node::{LocalRecord, LocalRecordError, Node, Record, SecretKey, is_lan};
 
 /// Everything that our record says at the start of a run.
 #[derive(Clone)]
@@ -73,6 +74,18 @@ impl Local {
             node = node.with_udp_endpoint(here(udp));
         }
         node
+    }
+
+    /// The address that is ours without any doubt, so that nobody has to be asked: one that we were told
+    /// to listen on, and that means the same elsewhere. What is seen of an address in a local network
+    /// depends on who looks.
+    pub(crate) fn stated(&self) -> Option<LocalChange> {
+        let ip = self.udp?.ip().to_canonical();
+        let is_certain = !ip.is_unspecified() && (ip.is_loopback() || !is_lan(ip));
+        is_certain.then_some(match ip {
+            IpAddr::V4(ip) => LocalChange::Ip4(Some(ip)),
+            IpAddr::V6(ip) => LocalChange::Ip6(Some(ip)),
+        })
     }
 
     fn ip4(&self, ip: IpAddr) -> Option<Ipv4Addr> {

@@ -15,7 +15,7 @@ use peerage_peering::{
 };
 use peerage_rlpx::{Fault, Hello, LocalCapability, Shared, Timeouts};
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    net::TcpListener,
     sync::{Semaphore, broadcast, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::Instant,
@@ -26,12 +26,11 @@ use crate::{
     clock::Clock,
     data_dir::DataDir,
     dialer::{BoxedStream, Dialed, Dialer},
-    discovery::Reach,
+    discovery::{self, Reach},
     error::ConnectError,
     events::{self, Event},
     link::Link,
     listener::{self, Incoming},
-    local::Local,
     peer::Peer,
     protocol::Protocol,
     roster::Roster,
@@ -75,10 +74,8 @@ pub(crate) struct Plan {
     pub(crate) capabilities: Vec<LocalCapability>,
     pub(crate) listener: Option<TcpListener>,
     pub(crate) listen: Option<SocketAddr>,
-    /// Where discovery takes datagrams; `None` for no discovery.
-    pub(crate) discovery: Option<(UdpSocket, SocketAddr)>,
-    /// What our record says, and `node` now.
-    pub(crate) local: Local,
+    /// `None` for no discovery.
+    pub(crate) discovery: Option<discovery::Plan>,
     pub(crate) peering: peerage_peering::Config,
     pub(crate) dialer: Arc<dyn Dialer>,
     pub(crate) timeouts: Timeouts,
@@ -98,9 +95,11 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (events, _) = broadcast::channel(events::BACKLOG);
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
-    let (_local_sender, local) = watch::channel(plan.node);
-    let (commands, _commanded) = mpsc::unbounded_channel();
-    let discovery = plan.discovery.as_ref().map(|(_, addr)| Reach { addr: *addr, commands });
+    let (shown, local) = watch::channel(plan.node);
+    let (commands, commanded) = mpsc::unbounded_channel();
+    let (stopping, may_stop) = watch::channel(false);
+    let reach = |plan: &discovery::Plan| Reach { addr: plan.socket.address(), commands };
+    let discovery = plan.discovery.as_ref().map(reach);
     let roster = Arc::new(Roster::default());
     let handle = Handle {
         local,
@@ -112,10 +111,24 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         events: events.downgrade(),
         tell: tell.clone(),
         stopped,
-        wanted,
+        wanted: wanted.clone(),
     };
 
+    let clock = Clock::start();
     let mut tasks = JoinSet::new();
+    if let Some(discovery) = plan.discovery {
+        let links = discovery::Links {
+            clock,
+            random: Random::from_seed(plan.random.fork()),
+            commands: commanded,
+            wanted,
+            tell: tell.clone(),
+            shown,
+            events: events.clone(),
+            stopping: may_stop,
+        };
+        tasks.spawn(discovery::Task::new(discovery, links).run());
+    }
     let listening = plan
         .listener
         .map(|listener| tasks.spawn(listener::accept(listener, may_accept, accepted_sender)));
@@ -127,7 +140,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         timeouts: plan.timeouts,
     });
     let run = Run {
-        clock: Clock::start(),
+        clock,
         peering: Peering::new(plan.peering, plan.random.fork()),
         random: plan.random,
         config,
@@ -139,6 +152,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         listening,
         tell,
         accepting,
+        stopping,
         wanted: wanted_sender,
         events,
         roster,
@@ -166,6 +180,8 @@ struct Run {
     listening: Option<AbortHandle>,
     tell: mpsc::UnboundedSender<Told>,
     accepting: watch::Sender<bool>,
+    /// Whether discovery is to end.
+    stopping: watch::Sender<bool>,
     wanted: watch::Sender<usize>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,
@@ -325,6 +341,7 @@ impl Run {
         if let Some(listening) = self.listening.take() {
             listening.abort();
         }
+        self.stopping.send_replace(true);
         self.input(Input::Stop);
     }
 

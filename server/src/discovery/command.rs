@@ -9,6 +9,9 @@ use super::answers::{LookupResult, LookupStep, LookupTarget, PongInfo, TableEntr
 #[derive(Debug)]
 pub(crate) enum Command {
     AddNode(Node),
+    /// Panics, to see what becomes of it.
+    #[cfg(test)]
+    Crash,
     Lookup {
         target: LookupTarget,
         steps: mpsc::UnboundedSender<LookupStep>,

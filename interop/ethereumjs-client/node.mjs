@@ -55,9 +55,10 @@ const client = spawn(
     '--pdeathsig', 'KILL', '--', process.execPath, here('node_modules/@ethereumjs/client/dist/esm/bin/cli.js'),
     '--gethGenesis', here('../ethrex/genesis.json'), '--dataDir', options['data-dir'],
     '--port', options.listen, '--extIP', HOST, '--bootnodes', options.bootnodes, '--discV4=true', '--discDns=false',
-    '--isSingleNode=false', '--rpc', '--rpcAddr', HOST, '--rpcPort', String(rpcPort), '--logLevel=debug', '--logFile=false',
+    '--isSingleNode=false', '--rpc', '--rpcAddr', HOST, '--rpcPort', String(rpcPort), '--logLevel=debug',
   ],
-  { stdio: ['ignore', 'pipe', 'inherit'] },
+  // It writes logs where it is, too.
+  { cwd: options['data-dir'], stdio: ['ignore', 'pipe', 'inherit'] },
 )
 client.on('exit', (code) => process.exit(code ?? 1))
 createInterface({ input: client.stdout }).on('line', (line) => {

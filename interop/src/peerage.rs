@@ -1,6 +1,9 @@
 //! Our own `peerage` command, built once and run in a namespace.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -47,7 +50,12 @@ impl Peerage {
     /// As [`run`](Self::run).
     pub fn run_with_key(net: &Netns, key: &str, arguments: &[&str]) -> Self {
         let data = TempDir::new().expect("because there is a place for temporary files");
-        std::fs::write(data.path().join("nodekey"), key).expect("because the folder is new");
+        // `peerage` refuses a key that others can read.
+        let mut options = OpenOptions::new();
+        let file =
+            options.write(true).create_new(true).mode(0o600).open(data.path().join("nodekey"));
+        let written = file.and_then(|mut file| file.write_all(key.as_bytes()));
+        written.expect("because the folder is new");
         Self::start(net, data, "127.0.0.1:0", arguments)
     }
 

@@ -82,6 +82,7 @@ mod queue;
 mod roster;
 mod run;
 mod server;
+pub mod store;
 
 pub use bytes::Bytes;
 pub use peerage_node::{

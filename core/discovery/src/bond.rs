@@ -17,6 +17,9 @@ const MAX_PROOFS: usize = 16_384;
 /// would otherwise push out the proofs of everybody else.
 const MAX_PER_SUBNET: usize = 128;
 
+/// Pings of one peer are reported to be kept this far apart: what is kept says "in the last day".
+const REPORT_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
 /// A node at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Peer {
@@ -36,7 +39,8 @@ pub(crate) struct Bonds {
     /// # Security
     ///
     /// Anyone can fill it with forged addresses. It decides nothing but whether we ping before we ask.
-    pinged_us: ExpiringMap<Peer, ()>,
+    /// With when it was last reported to be kept.
+    pinged_us: ExpiringMap<Peer, Instant>,
 }
 
 impl Bonds {
@@ -52,6 +56,17 @@ impl Bonds {
     /// Notes that `peer` answered a ping of ours. Whether that was noted: not when too many nodes of its
     /// network are proved.
     pub(crate) fn prove(&mut self, now: Instant, peer: Peer) -> bool {
+        self.prove_for(now, peer, self.lifetime)
+    }
+
+    /// Notes that `peer` answered a ping of ours in an earlier run, `age` ago.
+    pub(crate) fn restore(&mut self, now: Instant, peer: Peer, age: Duration) {
+        if age < self.lifetime {
+            self.prove_for(now, peer, self.lifetime - age);
+        }
+    }
+
+    fn prove_for(&mut self, now: Instant, peer: Peer, lifetime: Duration) -> bool {
         while let Some((old, ())) = self.proved.pop_expired(now) {
             self.forget(old);
         }
@@ -59,7 +74,7 @@ impl Bonds {
         if !is_known && !is_lan(peer.ip) && !self.subnets.add(peer.ip) {
             return false;
         }
-        if let Some((old, ())) = self.proved.insert(peer, (), now + self.lifetime) {
+        if let Some((old, ())) = self.proved.insert(peer, (), now + lifetime) {
             self.forget(old);
         }
         true
@@ -70,11 +85,15 @@ impl Bonds {
         self.proved.get(&peer, now).is_some()
     }
 
-    /// Notes that `peer` pinged us, which it does to get a proof of us.
-    pub(crate) fn on_ping(&mut self, now: Instant, peer: Peer) {
+    /// Notes that `peer` pinged us, which it does to get a proof of us. Whether that is news worth keeping.
+    pub(crate) fn on_ping(&mut self, now: Instant, peer: Peer) -> bool {
         self.pinged_us.pop_expired(now);
         self.pinged_us.pop_expired(now);
-        self.pinged_us.insert(peer, (), now + self.lifetime);
+        let last = self.pinged_us.get(&peer, now).copied();
+        let is_news = last.is_none_or(|at| now.saturating_since(at) >= REPORT_INTERVAL);
+        let reported = last.filter(|_| !is_news).unwrap_or(now);
+        self.pinged_us.insert(peer, reported, now + self.lifetime);
+        is_news
     }
 
     /// Forgets that `peer` pinged us: it does not seem to know us any more.
@@ -123,9 +142,28 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_of_an_earlier_run_is_good_for_the_rest_of_its_day() {
+        let mut bonds = Bonds::new(DAY);
+        let hour = Duration::from_secs(60 * 60);
+        bonds.restore(Instant::START, peer([8, 8, 8, 8], 1), 23 * hour);
+        bonds.restore(Instant::START, peer([8, 8, 8, 8], 2), DAY);
+        assert!(bonds.is_proved(Instant::START, peer([8, 8, 8, 8], 1)));
+        assert!(!bonds.is_proved(Instant::START + hour, peer([8, 8, 8, 8], 1)));
+        assert!(!bonds.is_proved(Instant::START, peer([8, 8, 8, 8], 2)));
+    }
+
+    #[test]
+    fn a_flood_of_pings_is_reported_once() {
+        let mut bonds = Bonds::new(DAY);
+        let at = |secs| Instant::START + Duration::from_secs(secs);
+        let reports = (0..1200).filter(|n| bonds.on_ping(at(*n), peer([8, 8, 8, 8], 1)));
+        assert_eq!(reports.count(), 2);
+    }
+
+    #[test]
     fn a_ping_of_theirs_is_no_proof_of_theirs() {
         let mut bonds = Bonds::new(DAY);
-        bonds.on_ping(Instant::START, peer([8, 8, 8, 8], 1));
+        assert!(bonds.on_ping(Instant::START, peer([8, 8, 8, 8], 1)));
         assert!(!bonds.is_proved(Instant::START, peer([8, 8, 8, 8], 1)));
         assert!(bonds.may_know_us(Instant::START, peer([8, 8, 8, 8], 1)));
         bonds.doubt(peer([8, 8, 8, 8], 1));

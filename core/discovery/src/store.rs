@@ -8,6 +8,7 @@ use peerage_node::{Node, NodeId};
 
 /// One thing to be written down. Operations are idempotent and independent: losing one loses that fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is used up at once")]
 pub enum StoreOp {
     /// How many queries in a row the node at this address has left without an answer; 0 forgets the count.
     Failures {
@@ -20,20 +21,20 @@ pub enum StoreOp {
     },
     /// Everything known of the node is worth nothing any more.
     Forget(NodeId),
-    /// The node at this address proved to us that it is there: it may be a seed of the next run.
-    Pong {
-        /// The node.
-        id: NodeId,
-        /// Where it answered.
-        ip: IpAddr,
-        /// When, since the UNIX epoch.
-        unix: Duration,
-    },
     /// The node at this address asked for our endpoint proof.
     Ping {
         /// The node.
         id: NodeId,
         /// Where it asked from.
+        ip: IpAddr,
+        /// When, since the UNIX epoch.
+        unix: Duration,
+    },
+    /// The node at this address proved to us that it is there: it may be a seed of the next run.
+    Pong {
+        /// The node.
+        id: NodeId,
+        /// Where it answered.
         ip: IpAddr,
         /// When, since the UNIX epoch.
         unix: Duration,

@@ -28,7 +28,7 @@ use self::{
     search::Searches,
 };
 use crate::{
-    Added, Limiter, Removed, SeedNode, StoreOp, Table, Vote, Walk,
+    Added, CLOSEST, Limiter, Removed, SeedNode, StoreOp, Table, Vote, Walk,
     bond::{Bonds, Peer},
 };
 
@@ -36,9 +36,11 @@ use crate::{
 /// the rate that unproved addresses are listened to.
 const MAX_SETTLING: usize = 512;
 
-/// The first time between two refreshes of a table that stays empty; it doubles up to
-/// [`EMPTY_REFRESH_MAX`].
-const EMPTY_REFRESH: Duration = Duration::from_secs(5);
+/// The first time between two refreshes of a table with few nodes; it doubles as long as there are no
+/// more. Nodes of a new network that start together find each other by that.
+const SPARSE_REFRESH: Duration = Duration::from_secs(5);
+
+/// The longest time between two refreshes of an empty table.
 const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
 
 /// Discovery v4.
@@ -51,8 +53,8 @@ const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
 ///
 /// An address that has not proved itself is sent nothing but the PONG to its PING, and a PING of ours that
 /// asks for a proof; so nobody can make us send more than twice what was sent to us to someone else.
-/// Packets are counted against limits before a signature is recovered, except replies that name the hash
-/// of what we sent, which nobody else knows. State held for strangers is bounded where it is declared.
+/// Packets are counted against limits before a signature is recovered, except the first PONG to each PING
+/// of ours, whose hash nobody else knows. State held for strangers is bounded where it is declared.
 #[derive(Debug)]
 pub struct V4 {
     config: V4Config,
@@ -69,8 +71,10 @@ pub struct V4 {
     /// Nodes that have just proved themselves, until they may come into the table.
     settling: ExpiringMap<NodeId, Node>,
     next_refresh: Instant,
-    /// Refreshes in a row that the table was empty at.
-    empty_refreshes: u32,
+    /// How many nodes the table had at the last refresh.
+    refreshed_at: usize,
+    /// Refreshes in a row that brought no more nodes.
+    vain_refreshes: u32,
     random: Random,
     stats: V4Stats,
     outputs: VecDeque<Output>,
@@ -106,7 +110,8 @@ impl V4 {
             walk: Walk::new(own),
             settling: ExpiringMap::new(MAX_SETTLING),
             next_refresh: now.mono,
-            empty_refreshes: 0,
+            refreshed_at: 0,
+            vain_refreshes: 0,
             random,
             stats: V4Stats::default(),
             outputs: VecDeque::new(),
@@ -114,8 +119,15 @@ impl V4 {
             key,
         };
         v4.outputs.push_back(Output::Store(StoreOp::Seq(v4.local.current().seq())));
-        for seed in seeds {
-            v4.add_found(now, seed.node);
+        for SeedNode { node, last_pong } in seeds {
+            if let Some(to) = v4.endpoint(&node) {
+                let peer = Peer { ip: to.ip(), id: node.id() };
+                v4.bonds.restore(now.mono, peer, now.unix.saturating_sub(last_pong));
+            }
+            v4.add_found(now, node);
+        }
+        for node in v4.config.bootnodes.clone() {
+            v4.add_found(now, node);
         }
         v4
     }
@@ -199,25 +211,28 @@ impl V4 {
             self.add_found(now, node);
         }
         self.start_refresh(now);
+        let nodes = self.table.len();
+        self.vain_refreshes =
+            if nodes > self.refreshed_at { 0 } else { self.vain_refreshes.saturating_add(1) };
+        self.refreshed_at = nodes;
         let half = self.config.refresh / 2;
+        let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
+        let regular = half + Duration::from_nanos(self.random.below(nanos));
+        // At most 2^16 times as long: past every sensible interval.
+        let sparse = SPARSE_REFRESH * 2_u32.pow(self.vain_refreshes.min(16));
         self.next_refresh = now.mono
-            + if self.table.is_empty() {
-                self.empty_interval()
-            } else {
-                let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
-                half + Duration::from_nanos(self.random.below(nanos))
+            + match nodes {
+                0 => sparse.min(EMPTY_REFRESH_MAX),
+                1..CLOSEST => sparse.min(regular),
+                _ => regular,
             };
-    }
-
-    /// How long to wait until an empty table is filled again. Twice as long each time, as nobody answers.
-    fn empty_interval(&mut self) -> Duration {
-        let interval = EMPTY_REFRESH * 2_u32.saturating_pow(self.empty_refreshes.min(8));
-        self.empty_refreshes = self.empty_refreshes.saturating_add(1);
-        interval.min(EMPTY_REFRESH_MAX)
     }
 
     /// News of a node from somebody else.
     fn add_found(&mut self, now: Now, node: Node) {
+        if self.endpoint(&node).is_none() {
+            return;
+        }
         let added = self.table.add_found(now.mono, node.clone());
         self.on_added(added, node);
     }
@@ -247,8 +262,8 @@ impl V4 {
             self.outputs.push_back(Output::NodeAdded(entry.node().clone()));
         }
         if self.table.is_empty() {
-            let soon = now.mono + self.empty_interval();
-            self.next_refresh = self.next_refresh.min(soon);
+            self.refreshed_at = 0;
+            self.next_refresh = self.next_refresh.min(now.mono + SPARSE_REFRESH);
         }
     }
 

@@ -273,12 +273,14 @@ mod tests {
 
     #[test]
     fn the_latest_statement_of_a_voter_counts_and_a_tie_changes_nothing() {
-        let mut vote = vote((0..20).map(|n| (public(n), OURS)));
-        for n in 0..10 {
-            assert!(!vote.state(START, public(n), addr(LIE)));
+        for (first, second) in [(OURS, LIE), (LIE, OURS)] {
+            let mut vote = vote((0..20).map(|n| (public(n), first)));
+            for n in 0..10 {
+                assert!(!vote.state(START, public(n), addr(second)));
+            }
+            assert!(vote.state(START, public(10), addr(second)));
+            assert_eq!((vote.winner(Family::V4), vote.voters()), (Some(addr(second)), 20));
         }
-        assert!(vote.state(START, public(10), addr(LIE)));
-        assert_eq!((vote.winner(Family::V4), vote.voters()), (Some(addr(LIE)), 20));
     }
 
     #[test]

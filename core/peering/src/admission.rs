@@ -3,7 +3,7 @@
 //! Not here: when the checkpoints are reached (`server`), and why of two connections with one node the
 //! same one is kept at both ends ([`tie`](crate::tie)).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use peerage_machine::Instant;
 use peerage_node::{NodeId, PublicKey};
@@ -64,9 +64,9 @@ impl Standing {
 /// Where a connection stands that wants to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checkpoint {
-    /// The node at the other end is known; our Hello is not yet sent.
+    /// The other end claims to be a node, unproven; our Hello is not yet sent.
     Identified,
-    /// Both Hellos are there.
+    /// Both Hellos are there, and the other end's proves its claim.
     Ready {
         /// No capability is shared, and one has to be.
         useless: bool,
@@ -76,10 +76,12 @@ pub enum Checkpoint {
 /// A connection that wants to pass a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The node at the other end.
+    /// The node at the other end, or what claims to be it.
     pub id: NodeId,
     /// Who began the connection.
     pub origin: Origin,
+    /// Where the other end is, if it came over the network.
+    pub remote: Option<IpAddr>,
     /// What the node is to the user.
     pub standing: Standing,
     /// Where the connection stands.
@@ -95,11 +97,16 @@ pub struct Candidate {
 /// | 0 | something is shared (second checkpoint only) | `UselessPeer` | |
 /// | 1 | an ordinary slot is free | `TooManyPeers` | static, trusted, heirs |
 /// | 2 | inbound: an inbound slot is free | `TooManyPeers` | static, trusted, heirs |
-/// | 3 | there is no connection to the node yet | `AlreadyConnected` | heirs |
+/// | 3 | the node is no peer, nor (first checkpoint only) about to be by a connection that crosses | `AlreadyConnected` | heirs |
 /// | 4 | it is not ourselves | `ConnectedToSelf` | |
 ///
 /// An heir is the connection that [`tie`](crate::tie) prefers to the peer's present one. It takes over
 /// that peer's place, so it needs none that is free: the counts stay what they are.
+///
+/// # Security
+///
+/// A connection between the checkpoints has proven nothing, so it stands in the way of no other one unless
+/// both have the same address at their far ends: [`tie`](crate::tie) says why.
 pub fn admit(
     peers: &PeerSet,
     candidate: &Candidate,
@@ -129,7 +136,7 @@ pub fn admit(
     }
     let crossed = candidate.checkpoint == Checkpoint::Identified
         && !prefers
-        && peers.pending(&candidate.id).any(|(_, origin)| origin != candidate.origin);
+        && peers.is_crossed(&candidate.id, candidate.origin, candidate.remote);
     if present.is_some() || crossed {
         return Err(DisconnectReason::AlreadyConnected);
     }
@@ -154,6 +161,20 @@ pub struct Peer {
     pub since: Instant,
 }
 
+/// A connection between the two checkpoints.
+///
+/// # Security
+///
+/// The node that it is filed under is only claimed: whoever knows a node's public key can get this far in
+/// its name, as often as the throttles allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Who began it.
+    pub origin: Origin,
+    /// Where the other end is, if it came over the network. Completing TCP has proven that much.
+    pub remote: Option<IpAddr>,
+}
+
 /// The peers, one for each node at most, and the connections between the two checkpoints.
 ///
 /// Bounded by the slots, and by the handshakes that may be under way.
@@ -161,7 +182,7 @@ pub struct Peer {
 pub struct PeerSet {
     own: NodeId,
     peers: BTreeMap<NodeId, Peer>,
-    pending: BTreeMap<(NodeId, ConnId), Origin>,
+    pending: BTreeMap<(NodeId, ConnId), Pending>,
     dialed: usize,
     inbound: usize,
 }
@@ -199,8 +220,8 @@ impl PeerSet {
     }
 
     /// Notes that a connection has passed the first checkpoint.
-    pub fn insert_pending(&mut self, id: NodeId, conn: ConnId, origin: Origin) {
-        self.pending.insert((id, conn), origin);
+    pub fn insert_pending(&mut self, id: NodeId, conn: ConnId, pending: Pending) {
+        self.pending.insert((id, conn), pending);
     }
 
     /// Notes that a connection is no longer between the checkpoints.
@@ -208,10 +229,24 @@ impl PeerSet {
         self.pending.remove(&(id, conn));
     }
 
-    /// The connections to a node that are between the checkpoints.
-    pub fn pending(&self, id: &NodeId) -> impl Iterator<Item = (ConnId, Origin)> {
+    /// The connections that are between the checkpoints and claim to lead to a node.
+    pub fn pending(&self, id: &NodeId) -> impl Iterator<Item = (ConnId, Pending)> {
         let of_node = (*id, ConnId(0))..=(*id, ConnId(u64::MAX));
-        self.pending.range(of_node).map(|((_, conn), origin)| (*conn, *origin))
+        self.pending.range(of_node).map(|((_, conn), pending)| (*conn, *pending))
+    }
+
+    /// Whether a connection of this origin, with `remote` at its far end, is crossed by one between the
+    /// checkpoints: one in the opposite direction, with the same address at its far end.
+    pub fn is_crossed(&self, id: &NodeId, origin: Origin, remote: Option<IpAddr>) -> bool {
+        self.pending(id)
+            .any(|(_, of)| of.origin != origin && tie::is_same_address(of.remote, remote))
+    }
+
+    /// Whether a connection between the checkpoints makes it needless to dial a node at `addresses`: one
+    /// that we began, or one that comes from there.
+    pub fn is_coming(&self, id: &NodeId, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
+        let ours = self.pending(id).any(|(_, of)| of.origin == Origin::Dialed);
+        ours || addresses.into_iter().any(|ip| self.is_crossed(id, Origin::Dialed, Some(ip)))
     }
 
     /// The peer with this id.

@@ -228,11 +228,6 @@ impl Dialer {
     ) {
         let Some(id) = self.resolves.remove(&resolve) else { return };
         let Some(Attempt::Resolving { key, port, .. }) = self.attempts.remove(&id) else { return };
-        if peers.pending(&id).next().is_some() {
-            // The node came to us while its name was looked up. Again once that handshake has ended.
-            self.statics.schedule(&id, now);
-            return;
-        }
         let mut known = Vec::new();
         for ip in addresses {
             let ip = ip.to_canonical();
@@ -247,17 +242,24 @@ impl Dialer {
         if known.is_empty() {
             return self.fail(now, id, DialFailure::NetRestricted, out);
         }
+        if peers.is_coming(&id, known.iter().copied()) {
+            // The node came to us while its name was looked up. Should it not become a peer, the name is
+            // asked again, after a while: it may lead elsewhere by then.
+            self.statics.schedule(&id, now + self.limits.static_backoff.base);
+            return;
+        }
         let addresses = known.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         self.dial(now, id, key, addresses, out);
     }
 
-    /// The handshake on a dialed connection ended before the second checkpoint.
+    /// The handshake on a dialed connection ended before the second checkpoint. `crossed` tells whether the
+    /// node's own connection to us, from where we dialed, goes on.
     pub(crate) fn on_handshake_failed(
         &mut self,
         now: Instant,
         id: NodeId,
-        conn: ConnId,
-        fault: Fault,
+        (conn, fault): (ConnId, Fault),
+        crossed: bool,
         peers: &PeerSet,
         out: &mut VecDeque<Output>,
     ) {
@@ -268,7 +270,7 @@ impl Dialer {
         if !self.enabled || peers.get(&id).is_some() {
             return;
         }
-        if peers.pending(&id).next().is_some() {
+        if crossed {
             // The other of two simultaneous dials goes on, so nobody needs to hear of this one.
             self.retry_at(now, &id);
         } else {

@@ -81,16 +81,24 @@ pub enum Input {
         /// The reason to give.
         reason: DisconnectReason,
     },
-    /// The encryption handshake ended (`checkpointPostHandshake`).
+    /// The other end claims to be a node, in an encryption handshake that has ended
+    /// (`checkpointPostHandshake`).
     /// Answered by [`Output::Admit`] or [`Output::Reject`], unless an [`Output::Disconnect`] for the
     /// connection is already on its way.
+    ///
+    /// # Security
+    ///
+    /// Whoever knows a node's public key can claim to be that node: only [`Ready`](Self::Ready) proves it,
+    /// by the MAC of the first frame. Nothing that concerns other connections to the node may follow
+    /// from this message but by the address of this one: see [`tie`](crate::tie).
     Identified {
         /// The connection.
         conn: ConnId,
-        /// Who is at its other end.
+        /// Who the other end claims to be.
         key: PublicKey,
     },
-    /// Both Hellos are there (`checkpointAddPeer`). Answered by [`Output::Admit`] or
+    /// Both Hellos are there, and the MAC of the other end's proves who it claimed to be
+    /// (`checkpointAddPeer`). Answered by [`Output::Admit`] or
     /// [`Output::Reject`], unless an [`Output::Disconnect`] for the connection is already on its way.
     Ready {
         /// The connection.
@@ -155,7 +163,7 @@ pub enum Output {
         addresses: Vec<SocketAddr>,
     },
     /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were cancelled, nor
-    /// where the node became a peer by another connection.
+    /// where the node became a peer by another connection, or is about to by one from where it was dialed.
     DialFailed {
         /// The node.
         id: NodeId,

@@ -13,7 +13,7 @@ mod inbound;
 mod server;
 pub mod tie;
 
-pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Slot, Standing, admit};
+pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;
 pub use server::{Counts, Server};

@@ -19,7 +19,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use peerage_machine::{Instant, Machine, Now, Random, Seed};
@@ -28,7 +28,7 @@ use peerage_rlpx::{DisconnectReason, Fault, Local};
 
 use crate::{
     Config,
-    admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Slot, Standing, admit},
+    admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit},
     dial::{Connected, Dialer, StaticNode},
     envelope::{ConnId, Input, Output, Refusal},
     inbound::Gate,
@@ -72,7 +72,7 @@ struct Conn {
 enum Phase {
     /// Nobody knows yet who is there.
     Handshaking,
-    /// Past the first checkpoint.
+    /// Past the first checkpoint. The key is claimed, not proven.
     Pending { key: PublicKey, id: NodeId },
     /// Past the second checkpoint.
     Peer { id: NodeId },
@@ -80,6 +80,12 @@ enum Phase {
     Leaving { id: NodeId },
     /// Rejected or ended, and no peer (any longer).
     Ended,
+}
+
+impl Conn {
+    fn ip(&self) -> Option<IpAddr> {
+        self.remote.map(|remote| remote.ip())
+    }
 }
 
 /// How many there are of what.
@@ -190,10 +196,11 @@ impl Server {
         if found.expected.is_some_and(|expected| expected != id) {
             return self.reject(conn, DisconnectReason::UnexpectedIdentity);
         }
-        match self.admit(id, found.origin, Checkpoint::Identified) {
+        match self.admit(id, &found, Checkpoint::Identified) {
             Ok(_) => {
                 self.set_phase(conn, Phase::Pending { key, id });
-                self.peers.insert_pending(id, conn, found.origin);
+                let pending = Pending { origin: found.origin, remote: found.ip() };
+                self.peers.insert_pending(id, conn, pending);
                 self.outputs.push_back(Output::Admit { conn });
             }
             Err(reason) => self.reject(conn, reason),
@@ -205,7 +212,7 @@ impl Server {
         let Phase::Pending { key, id } = found.phase else { return };
         self.peers.remove_pending(id, conn);
         let useless = shared == 0 && self.config.require_shared_capability;
-        match self.admit(id, found.origin, Checkpoint::Ready { useless }) {
+        match self.admit(id, &found, Checkpoint::Ready { useless }) {
             Ok(slot) => {
                 self.end_losers(id, found.origin);
                 self.gate.leave(conn);
@@ -226,8 +233,12 @@ impl Server {
             return;
         }
         let reason = DisconnectReason::AlreadyConnected;
-        let rivals: Vec<ConnId> =
-            self.peers.pending(&id).filter(|(_, of)| *of != origin).map(|(conn, _)| conn).collect();
+        let rivals: Vec<ConnId> = self
+            .peers
+            .pending(&id)
+            .filter(|(_, of)| of.origin != origin)
+            .map(|(conn, _)| conn)
+            .collect();
         for conn in rivals {
             self.end(conn, reason);
         }
@@ -253,7 +264,9 @@ impl Server {
             }
         }
         if let Some(id) = found.expected {
-            self.dialer.on_handshake_failed(now, id, conn, fault, &self.peers, &mut self.outputs);
+            let crossed = self.peers.is_crossed(&id, found.origin, found.ip());
+            let (peers, out) = (&self.peers, &mut self.outputs);
+            self.dialer.on_handshake_failed(now, id, (conn, fault), crossed, peers, out);
         }
     }
 
@@ -315,10 +328,11 @@ impl Server {
     fn admit(
         &self,
         id: NodeId,
-        origin: Origin,
+        of: &Conn,
         checkpoint: Checkpoint,
     ) -> Result<Slot, DisconnectReason> {
-        let candidate = Candidate { id, origin, standing: self.standing(&id), checkpoint };
+        let (origin, remote) = (of.origin, of.ip());
+        let candidate = Candidate { id, origin, remote, standing: self.standing(&id), checkpoint };
         admit(&self.peers, &candidate, &self.config.limits)
     }
 

@@ -59,3 +59,41 @@ impl Leaving {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn leave(stream: tokio::io::DuplexStream) -> tokio::task::JoinHandle<()> {
+        let alarm = Box::pin(tokio::time::sleep(PATIENCE * 10));
+        let mut leaving = Leaving::new(Box::new(stream), alarm);
+        tokio::spawn(async move { poll_fn(|cx| leaving.poll(cx)).await })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stream_stays_until_the_peer_has_read_everything_and_hung_up() {
+        let (mut ours, mut theirs) = tokio::io::duplex(64);
+        ours.write_all(b"the reason").await.unwrap();
+        let leaving = leave(ours);
+        // More than the pipe holds: it is read away.
+        theirs.write_all(&[7; 1000]).await.unwrap();
+        let mut heard = Vec::new();
+        theirs.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"the reason");
+        assert!(!leaving.is_finished());
+        drop(theirs);
+        leaving.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_longer_than_a_second() {
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let before = Instant::now();
+        leave(ours).await.unwrap();
+        assert_eq!(before.elapsed(), PATIENCE);
+    }
+}

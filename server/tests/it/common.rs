@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerage::{
-    Backoff, Builder, Channel, Event, Events, Limits, Node, Peer, PeerInfo, Protocol,
+    Backoff, Builder, Bytes, Channel, Event, Events, Limits, Node, Peer, PeerInfo, Protocol,
     ProtocolError, SecretKey, Server,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +38,13 @@ pub(crate) fn echo() -> Protocol {
         }
         Ok(())
     })
+}
+
+/// Bytes that cannot be compressed, so that bytes are bytes on all of the way.
+pub(crate) fn random(size: usize) -> Bytes {
+    let mut bytes = vec![0; size];
+    peerage_machine::Random::from_seed([1; 32]).fill(&mut bytes);
+    bytes.into()
 }
 
 /// A protocol whose part the test plays.

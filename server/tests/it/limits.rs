@@ -66,6 +66,7 @@ async fn removing_a_static_node_disconnects_it_and_says_why() {
     assert_eq!(fault, Fault::Local(Local::Disconnected(DisconnectReason::Requested)));
     let Event::PeerDropped { fault, by_us: false, .. } = there else { panic!("{there:?}") };
     assert_eq!(fault, Fault::Remote(DisconnectReason::Requested));
+    assert_eq!((pair.dialing.peer_count(), pair.listening.peer_count()), (0, 0));
 }
 
 #[tokio::test]

@@ -101,20 +101,57 @@ async fn a_peer_that_never_reads_stops_neither_the_deadline_nor_what_it_sends() 
     stopped.store(true, Ordering::Relaxed);
     let (sender, mut receiver) = here.channel.split();
     let flood = tokio::spawn(async move {
-        let payload = Bytes::from(vec![7; 100_000]);
-        while sender.send(0, payload.clone()).await.is_ok() {}
+        let payload = random(100_000);
+        let mut sent = 0;
+        while sender.send(0, payload.clone()).await.is_ok() {
+            sent += payload.len();
+        }
+        sent
     });
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    there.channel.send(5, "still heard").await.unwrap();
-    assert_eq!(receiver.recv().await.unwrap().code, 5);
+    // Each of these wakes the connection, which must not take more of the flood every time.
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        there.channel.send(5, "still heard").await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap().code, 5);
+    }
     let event = dropped(&mut events).await;
     let Event::PeerDropped { fault, duration, .. } = event else { panic!("{event:?}") };
     let limit = Duration::from_secs(20);
     let expected = PeerMisbehaved::TimedOut(limit, Waiting::Writing);
     assert_eq!(fault, Fault::PeerMisbehaved(expected));
     assert!(duration >= limit && duration < limit + Duration::from_secs(2), "{duration:?}");
-    flood.await.unwrap();
+    let sent = flood.await.unwrap();
+    assert!(sent < 1 << 20, "{sent} bytes were taken for a peer that reads none");
     assert!(receiver.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_protocol_sent_before_its_end_goes_before_the_goodbye() {
+    let (_a, _b, here, mut there, _) = piped().await;
+    let payload = random(1000);
+    for _ in 0..200 {
+        here.channel.send(0, payload.clone()).await.unwrap();
+    }
+    here.end(Ok(()));
+    for _ in 0..200 {
+        assert_eq!(there.channel.recv().await.unwrap().payload, payload);
+    }
+    assert!(there.channel.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_protocol_learns_of_the_end_while_the_goodbye_is_still_on_its_way() {
+    let (a, _b, mut here, _there, stopped) = piped().await;
+    let mut events = a.subscribe();
+    stopped.store(true, Ordering::Relaxed);
+    here.channel.send(0, random(100_000)).await.unwrap();
+    let before = tokio::time::Instant::now();
+    here.peer.disconnect(DisconnectReason::UselessPeer);
+    assert!(here.channel.recv().await.is_none());
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    // The goodbye has a deadline of its own.
+    dropped(&mut events).await;
+    assert_eq!(before.elapsed().as_secs(), 2);
 }
 
 #[tokio::test(start_paused = true)]

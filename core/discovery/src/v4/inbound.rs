@@ -39,22 +39,24 @@ impl V4 {
         }
         let sealed = Sealed::check(bytes).map_err(DropReason::of)?;
         let packet = sealed.decode().map_err(DropReason::of)?;
-        let is_expected = match &packet {
-            Packet::Pong(pong) => self.pings.expects(now.mono, from.ip(), pong.token),
+        let is_asked_for = match &packet {
+            // Nobody else knows its hash: this one is worth a signature whatever else comes in.
+            Packet::Pong(pong) => self.pings.expect_once(now.mono, from.ip(), pong.token),
             Packet::EnrResponse(response) => self.asks.expects(from.ip(), response.token),
-            Packet::Ping(_)
+            // Answers without a hash, and questions.
+            Packet::EnrRequest(_)
             | Packet::FindNode(_)
             | Packet::Neighbors(_)
-            | Packet::EnrRequest(_) => false,
+            | Packet::Ping(_) => true,
         };
-        if !is_expected && !self.limiter.allow(now.mono, from.ip()) {
+        if !is_asked_for {
+            return Err(DropReason::Unsolicited);
+        }
+        if !matches!(packet, Packet::Pong(_)) && !self.limiter.allow(now.mono, from.ip()) {
             return Err(DropReason::RateLimit);
         }
         if packet.is_expired(now.unix) {
             return Err(DropReason::Expired);
-        }
-        if !is_expected && matches!(packet, Packet::Pong(_) | Packet::EnrResponse(_)) {
-            return Err(DropReason::Unsolicited);
         }
         let key = sealed.recover().map_err(DropReason::of)?;
         if &key == self.key.public() {
@@ -88,13 +90,15 @@ impl V4 {
             seq: Some(self.local.current().seq()),
         };
         self.send(from, &Packet::Pong(pong));
-        self.bonds.on_ping(now.mono, peer);
+        let is_news = self.bonds.on_ping(now.mono, peer);
         // Where it is, is seen; only its TCP port has to be told.
-        let tcp = SocketAddr::new(from.ip(), ping.from.tcp);
+        let tcp = SocketAddr::new(from.ip(), tcp_port(&ping.from, from));
         let node = Node::from_endpoint(key, tcp, Some(from.port()));
         if self.bonds.is_proved(now.mono, peer) {
-            let op = StoreOp::Ping { id: peer.id, ip: peer.ip, unix: now.unix };
-            self.outputs.push_back(Output::Store(op));
+            if is_news {
+                let op = StoreOp::Ping { id: peer.id, ip: peer.ip, unix: now.unix };
+                self.outputs.push_back(Output::Store(op));
+            }
             self.add_inbound(now, node);
         } else {
             self.ask_proof(now, peer, from, node);
@@ -113,12 +117,11 @@ impl V4 {
     ) -> Result<(), DropReason> {
         let answered =
             self.pings.take(now.mono, peer, pong.token).ok_or(DropReason::Unsolicited)?;
-        self.empty_refreshes = 0;
         if self.bonds.prove(now.mono, peer) {
             self.limiter.prove(now.mono, peer.ip);
-        }
-        if let Some(node) = answered.stranger {
-            self.add_inbound(now, node);
+            if let Some(node) = answered.stranger {
+                self.add_inbound(now, node);
+            }
         }
         let Some(own) = answered.own else { return Ok(()) };
         // Only those whom we chose to ask have a vote.
@@ -298,6 +301,18 @@ impl DropReason {
             PacketError::Signature => Self::Signature,
             PacketError::UnknownType { .. } => Self::UnknownType,
         }
+    }
+}
+
+/// The TCP port of a node that states `endpoint` and sends from `from`; 0 for none.
+///
+/// One that states no port at all does not know its own: the client of ethereumjs never does. As in an
+/// enode URL with one port, UDP's is meant, or nobody whom we tell of it could connect to it. One that
+/// states a UDP port and no TCP port takes no connections.
+const fn tcp_port(endpoint: &Endpoint, from: SocketAddr) -> u16 {
+    match (endpoint.udp, endpoint.tcp) {
+        (0, 0) => from.port(),
+        (_, tcp) => tcp,
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) enum Why {
 pub(super) struct Pending {
     pub(super) token: Token,
     pub(super) sent: Instant,
+    /// Whether nothing with its hash has come back yet.
+    is_open: bool,
     /// Everything that waits for the pong; never empty.
     pub(super) whys: Vec<Why>,
 }
@@ -60,7 +62,7 @@ pub(super) struct Pings {
     own: BTreeMap<Peer, Pending>,
     due: TimerTable<Peer>,
     strangers: ExpiringMap<Peer, Stranger>,
-    /// The tokens among `strangers`.
+    /// The tokens among `strangers` with which nothing has come back yet.
     tokens: ExpiringMap<Token, ()>,
 }
 
@@ -83,7 +85,7 @@ impl Pings {
 
     /// Notes a ping that was sent now.
     pub(super) fn add(&mut self, now: Instant, until: Instant, peer: Peer, token: Token, why: Why) {
-        self.own.insert(peer, Pending { token, sent: now, whys: vec![why] });
+        self.own.insert(peer, Pending { token, sent: now, is_open: true, whys: vec![why] });
         self.due.set(peer, until);
     }
 
@@ -113,16 +115,27 @@ impl Pings {
         let is_stranger =
             self.strangers.get(&peer, now).is_some_and(|stranger| stranger.token == token);
         let stranger = if is_stranger { self.strangers.remove(&peer) } else { None };
-        self.tokens.remove(&token);
         let stranger = stranger.map(|stranger| stranger.node);
         (own.is_some() || stranger.is_some()).then_some(Answered { own, stranger })
     }
 
     /// Whether a pong with `token` from `ip` may be an answer: what is known before its signature is
-    /// recovered.
-    pub(super) fn expects(&self, now: Instant, ip: IpAddr, token: Token) -> bool {
-        self.own_at(ip).any(|pending| pending.token == token)
-            || self.tokens.get(&token, now).is_some()
+    /// recovered. Each ping has only one try.
+    ///
+    /// # Security
+    ///
+    /// Such a pong passes the limits, and who was pinged could send many, signed with other keys.
+    pub(super) fn expect_once(&mut self, now: Instant, ip: IpAddr, token: Token) -> bool {
+        let is_stranger =
+            self.tokens.get(&token, now).is_some() && self.tokens.remove(&token).is_some();
+        let all = |byte| Peer { ip, id: NodeId([byte; 32]) };
+        let mut own = self.own.range_mut(all(0)..=all(0xff)).map(|(_, pending)| pending);
+        let own = own.find(|pending| pending.token == token && pending.is_open);
+        let is_own = own.is_some();
+        if let Some(own) = own {
+            own.is_open = false;
+        }
+        is_own || is_stranger
     }
 
     /// Takes a ping that has waited too long, with its node.
@@ -138,9 +151,54 @@ impl Pings {
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.next()
     }
+}
 
-    fn own_at(&self, ip: IpAddr) -> impl Iterator<Item = &Pending> {
-        let all = |byte| Peer { ip, id: NodeId([byte; 32]) };
-        self.own.range(all(0)..=all(0xff)).map(|(_, pending)| pending)
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::{public, secret};
+
+    #[test]
+    fn each_ping_has_one_try_past_the_limits_and_none_after_its_time() {
+        let (start, until) = (Instant::START, Instant::START + Duration::from_millis(500));
+        let ip = public(1).ip();
+        let peer = Peer { ip, id: secret(1).public().id() };
+        let mut pings = Pings::new();
+        pings.add(start, until, peer, [1; 32], Why::Check);
+        pings.add_stranger(until, peer, [2; 32], Node::new(*secret(1).public()));
+        pings.add_stranger(
+            until,
+            Peer { ip: public(2).ip(), ..peer },
+            [3; 32],
+            Node::new(*secret(1).public()),
+        );
+        assert!(!pings.expect_once(start, ip, [9; 32]));
+        assert!(!pings.expect_once(start, public(2).ip(), [1; 32]));
+        for token in [[1; 32], [2; 32]] {
+            assert!(pings.expect_once(start, ip, token));
+            assert!(!pings.expect_once(start, ip, token));
+        }
+        assert!(!pings.expect_once(until, public(2).ip(), [3; 32]));
+        // The tries decide nothing about the answers.
+        assert!(pings.take(start, peer, [1; 32]).is_some_and(|it| it.own.is_some()));
+        assert!(pings.take(start, peer, [2; 32]).is_some_and(|it| it.stranger.is_some()));
+    }
+
+    #[test]
+    fn strangers_are_bounded_and_do_not_push_out_our_own() {
+        let mut pings = Pings::new();
+        let until = Instant::START + Duration::from_millis(500);
+        let peer = |n| Peer { ip: public(n).ip(), id: secret(1).public().id() };
+        pings.add(Instant::START, until, peer(0), [1; 32], Why::Check);
+        for n in 1..5000_u32 {
+            let mut token = [0; 32];
+            token[..4].copy_from_slice(&n.to_be_bytes());
+            pings.add_stranger(until, peer(n), token, Node::new(*secret(1).public()));
+        }
+        assert_eq!((pings.strangers.len(), pings.tokens.len()), (MAX_STRANGERS, MAX_STRANGERS));
+        assert_eq!(pings.pop_due(until).map(|(peer, _)| peer), Some(peer(0)));
+        assert!(pings.strangers.is_empty() && pings.tokens.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use peerage_machine::Now;
-use peerage_node::{Node, Record};
+use peerage_node::{Node, PublicKey, Record, check_relay};
 
 use super::{
     Output, QueryId, V4,
@@ -40,8 +40,8 @@ enum Goal {
     /// [`Input::Resolve`](super::Input::Resolve).
     Resolve {
         id: QueryId,
-        /// The key, and perhaps where it was known to be.
-        node: Node,
+        /// Whom.
+        key: PublicKey,
     },
 }
 
@@ -99,7 +99,7 @@ impl V4 {
         let known = self.table.get(&node.id()).map(|entry| entry.node().clone());
         let what = What::Record(For::Resolve { id, may_search: true });
         if !self.ask(now, known.unwrap_or_else(|| node.clone()), what) {
-            self.search_node(now, id, node);
+            self.search_node(now, id, *node.public_key());
         }
     }
 
@@ -113,10 +113,10 @@ impl V4 {
         record: Option<Record>,
     ) {
         let node = match record.map(Node::from_record) {
-            // A record without an address is no help; where it answered is.
-            Some(node) if node.tcp_endpoints().is_empty() => Some(asked),
-            Some(node) => Some(node),
-            None if may_search => return self.search_node(now, id, asked),
+            Some(node) if self.is_candidate(&node, asked.udp_endpoints().first()) => Some(node),
+            // A record without an address that we could use is no help; where it answered is.
+            Some(_) => Some(asked),
+            None if may_search => return self.search_node(now, id, *asked.public_key()),
             // Others tell of it; it may be that it answers to TCP only.
             None => Some(asked),
         };
@@ -153,8 +153,8 @@ impl V4 {
         let id = asked.id();
         let found = nodes.as_ref().map(Vec::len);
         let mut resolved = None;
-        if let (Goal::Resolve { node, .. }, Some(nodes)) = (&search.goal, &nodes) {
-            resolved = nodes.iter().find(|other| other.id() == node.id()).cloned();
+        if let (Goal::Resolve { key, .. }, Some(nodes)) = (&search.goal, &nodes) {
+            resolved = nodes.iter().find(|node| node.public_key() == key).cloned();
         }
         match nodes {
             Some(nodes) => {
@@ -199,8 +199,7 @@ impl V4 {
         loop {
             while let Some(node) = self.walk.poll_candidate() {
                 // Whom nobody can connect to is found for the table only. It was not what was wanted.
-                let is_good = |at: &SocketAddr| self.is_allowed(at.ip());
-                if node.tcp_endpoints().iter().any(is_good) {
+                if self.is_candidate(&node, node.udp_endpoints().first()) {
                     self.outputs.push_back(Output::Candidate(node));
                 } else {
                     self.walk.want(self.walk.wanted() + 1);
@@ -222,9 +221,22 @@ impl V4 {
         }
     }
 
-    fn search_node(&mut self, now: Now, id: QueryId, node: Node) {
-        let target = Target::from(node.public_key());
-        self.search(now, Goal::Resolve { id, node }, target);
+    /// Whether `node`, which is heard from `udp`, says where to connect to it, and nothing else than such places.
+    ///
+    /// # Security
+    ///
+    /// Nobody elsewhere makes us connect to our own network.
+    fn is_candidate(&self, node: &Node, udp: Option<&SocketAddr>) -> bool {
+        let tcp = node.tcp_endpoints();
+        let is_good = |tcp: &SocketAddr| {
+            let may_be_told = udp.is_none_or(|udp| check_relay(udp.ip(), tcp.ip()).is_ok());
+            may_be_told && self.is_allowed(tcp.ip())
+        };
+        !tcp.is_empty() && tcp.iter().all(is_good)
+    }
+
+    fn search_node(&mut self, now: Now, id: QueryId, key: PublicKey) {
+        self.search(now, Goal::Resolve { id, key }, Target::from(&key));
     }
 
     fn search(&mut self, now: Now, goal: Goal, target: Target) {
@@ -278,9 +290,9 @@ impl V4 {
                 let target = Target(self.random.bytes());
                 self.searches.waiting.push_back((Goal::Refresh { left: left - 1 }, target));
             }
-            Goal::Resolve { id, node } => {
+            Goal::Resolve { id, key } => {
                 // Not found anew, but the table may have met it meanwhile.
-                let known = self.table.get(&node.id()).map(|entry| entry.node().clone());
+                let known = self.table.get(&key.id()).map(|entry| entry.node().clone());
                 self.outputs.push_back(Output::Resolved { id, node: known });
             }
         }
@@ -288,6 +300,9 @@ impl V4 {
 
     /// The nodes to start a lookup with.
     fn closest(&self, target: Target) -> Vec<Node> {
+        if self.table.is_empty() {
+            return self.config.bootnodes.clone();
+        }
         let entries = self.table.closest(&target.id(), CLOSEST, false);
         entries.into_iter().map(|entry| entry.node().clone()).collect()
     }

@@ -96,7 +96,7 @@ fn admission_follows_its_truth_table() {
         (line!(), &free, &limits, OWN, Dialed, TRUSTED, IDENTIFIED, Err(ConnectedToSelf)),
         (line!(), &full, &limits, OWN, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
     ] {
-        let candidate = Candidate { id, origin, standing, checkpoint };
+        let candidate = Candidate { id, origin, remote: None, standing, checkpoint };
         assert_eq!(admit(peers, &candidate, limits), result, "row at line {line}");
     }
 }
@@ -109,15 +109,19 @@ fn a_second_connection_follows_the_truth_table() {
     // What is there: a connection past the first checkpoint, or a peer, and of which origin.
     #[derive(Clone, Copy, Debug)]
     enum There {
-        Pending(Origin),
+        Pending(Origin, Option<&'static str>),
         Peer(Slot, Origin),
     }
     const IN: There = There::Peer(Slot::Inbound, Inbound);
     const OUT: There = There::Peer(Slot::Dialed, Dialed);
     const STATIC_IN: There = There::Peer(Slot::Static, Inbound);
     const TRUSTED_IN: There = There::Peer(Slot::Trusted, Inbound);
-    const PENDING_IN: There = There::Pending(Inbound);
-    const PENDING_OUT: There = There::Pending(Dialed);
+    // The candidate's far end is at 192.0.2.1.
+    const PENDING_IN: There = There::Pending(Inbound, Some("192.0.2.1"));
+    const PENDING_OUT: There = There::Pending(Dialed, Some("::ffff:192.0.2.1"));
+    const STRANGE_IN: There = There::Pending(Inbound, Some("192.0.2.2"));
+    const STRANGE_OUT: There = There::Pending(Dialed, Some("192.0.2.2"));
+    const PIPE_IN: There = There::Pending(Inbound, None);
     const TWICE: Result<Slot, DisconnectReason> = Err(AlreadyConnected);
     const FULL: Result<Slot, DisconnectReason> = Err(TooManyPeers);
 
@@ -137,6 +141,11 @@ fn a_second_connection_follows_the_truth_table() {
         (line!(), false, IN, LOW, Dialed, ORDINARY, IDENTIFIED, TWICE),
         (line!(), false, PENDING_OUT, HIGH, Inbound, ORDINARY, IDENTIFIED, TWICE),
         (line!(), false, PENDING_IN, LOW, Dialed, TRUSTED, IDENTIFIED, TWICE),
+        // Unless the one that is there may be a stranger's: then both go on, and the proof decides.
+        (line!(), false, STRANGE_IN, LOW, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
+        (line!(), false, STRANGE_IN, LOW, Dialed, STATIC, IDENTIFIED, Ok(Slot::Static)),
+        (line!(), false, STRANGE_OUT, HIGH, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        (line!(), false, PIPE_IN, LOW, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
         // At the second checkpoint only a peer is in its way: the preferred one may come to nothing.
         (line!(), false, PENDING_OUT, HIGH, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
         (line!(), false, OUT, HIGH, Inbound, ORDINARY, READY, TWICE),
@@ -154,11 +163,12 @@ fn a_second_connection_follows_the_truth_table() {
     ] {
         let mut peers = if full { others(2, 3, 0) } else { others(0, 0, 0) };
         match there {
-            There::Pending(of) => {
+            There::Pending(origin, remote) => {
                 if full {
                     peers.insert(NodeId([0x41; 32]), peer(Slot::Inbound));
                 }
-                peers.insert_pending(id, ConnId(9), of);
+                let remote = remote.map(|ip| ip.parse().unwrap());
+                peers.insert_pending(id, ConnId(9), Pending { origin, remote });
             }
             There::Peer(slot, of) => {
                 if full && !slot.is_ordinary() {
@@ -168,7 +178,8 @@ fn a_second_connection_follows_the_truth_table() {
             }
         }
         let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
-        let candidate = Candidate { id, origin, standing, checkpoint };
+        let remote = Some("192.0.2.1".parse().unwrap());
+        let candidate = Candidate { id, origin, remote, standing, checkpoint };
         assert_eq!(admit(&peers, &candidate, &limits), result, "row at line {line}: {there:?}");
     }
 }

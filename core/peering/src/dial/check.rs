@@ -16,6 +16,7 @@ pub(crate) enum Skip {
     NoEndpoint,
     Dialing,
     Connected,
+    /// We began it, or it comes from where we would dial: others only claim to be the node.
     HandshakeUnderWay,
     NetRestricted,
     /// A candidate only: it was dialed a short time ago.
@@ -51,7 +52,8 @@ impl Dialer {
         if peers.get(&id).is_some() {
             return Err(Skip::Connected);
         }
-        if peers.pending(&id).next().is_some() {
+        // A node with only a name is asked this again once its addresses are known.
+        if peers.is_coming(&id, addresses.iter().map(SocketAddr::ip)) {
             return Err(Skip::HandshakeUnderWay);
         }
         if addresses.is_empty()

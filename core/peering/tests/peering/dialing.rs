@@ -339,11 +339,17 @@ fn a_static_node_without_endpoint_waits_for_one() {
 #[test]
 fn a_node_whose_inbound_handshake_is_under_way_is_dialed_only_after_it() {
     World::new(config(small())).play(&[
-        (0, Accept("a", "127.0.0.1"), "accepting; want 6; proceed a"),
+        (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
         (0, Identify("a", 11), "admit a"),
         (0, Candidate(11), "want 6"),
         (0, AddStatic(11), ""),
         (9, Close("a"), "dial 11"),
+        // The same address in its other form.
+        (10, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
+        (44, Accept("b", "::ffff:10.0.0.11"), "proceed b"),
+        (44, Identify("b", 11), "admit b"),
+        (45, Wait, ""),
+        (46, Close("b"), "dial 11"),
     ]);
 }
 
@@ -351,9 +357,9 @@ fn a_node_whose_inbound_handshake_is_under_way_is_dialed_only_after_it() {
 #[test]
 fn a_second_inbound_handshake_that_fails_leaves_the_mark_of_the_first() {
     World::new(config(small())).play(&[
-        (0, Accept("a", "127.0.0.1"), "accepting; want 6; proceed a"),
+        (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
         (0, Identify("a", 11), "admit a"),
-        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, AcceptOf("b", 11), "proceed b"),
         (0, Identify("b", 11), "admit b"),
         (1, Close("b"), ""),
         (1, Candidate(11), "want 6"),
@@ -362,18 +368,90 @@ fn a_second_inbound_handshake_that_fails_leaves_the_mark_of_the_first() {
     ]);
 }
 
+/// The key in an inbound handshake is only claimed until the first frame.
+#[test]
+fn a_stranger_who_claims_a_nodes_key_for_ever_cannot_stop_the_dials_to_it() {
+    let mut world = World::new(Config { trusted: vec![id(11)], ..config(small()) });
+    world.play(&[(0, Wait, "accepting; want 6")]);
+    let names = [["s0", "t0"], ["s1", "t1"], ["s2", "t2"], ["s3", "t3"]];
+    let mut at = 0;
+    for (round, [first, second]) in names.into_iter().enumerate() {
+        // One is always there, from a public address, or a local one as an attacker in the office has.
+        world.play(&[
+            (at, Accept(first, "203.0.113.1"), &format!("proceed {first}")),
+            (at, Identify(first, 11), &format!("admit {first}")),
+            (at, Accept(second, "10.9.9.9"), &format!("proceed {second}")),
+            (at, Identify(second, 11), &format!("admit {second}")),
+        ]);
+        let wait = [35, 70, 140, 280][round];
+        let failed = format!("11 failed: dial failed: connection refused, again in {wait} s");
+        if round == 0 {
+            world.play(&[(at, AddStatic(11), "dial 11")]);
+        }
+        world.play(&[
+            (at, DialErr(11), &failed),
+            (at + wait - 1, Wait, ""),
+            (at + wait, Wait, "dial 11"),
+        ]);
+        at += wait;
+    }
+    // Nor hide that one failed at the handshake, nor change what the failures in a row have come to.
+    world.play(&[
+        (at, DialOk(11, "a"), ""),
+        (
+            at,
+            Close("a"),
+            "11 failed: handshake failed: we disconnected: the connection was lost, again in 300 s",
+        ),
+        (at + 100, Close("s0"), ""),
+        (at + 300, Wait, "dial 11"),
+        (at + 300, PeerOut("b", 11), "admit b; admit b; peer 11 by b as Trusted"),
+        // Candidates are dialed as well.
+        (at + 301, Accept("x", "203.0.113.9"), "proceed x"),
+        (at + 301, Identify("x", 12), "admit x"),
+        (at + 301, Candidate(12), "dial 12; want 5"),
+    ]);
+}
+
 #[test]
 fn a_node_that_comes_while_its_name_is_looked_up_is_not_dialed() {
     World::new(config(small())).play(&[
         (0, AddStaticAt(11, "example.org:1"), "accepting; want 6; resolve example.org"),
-        (0, Accept("a", "127.0.0.1"), "proceed a"),
+        (0, Accept("a", "192.0.2.1"), "proceed a"),
         (0, Identify("a", 11), "admit a"),
-        (1, Resolved(&["192.0.2.1"]), ""),
+        (1, Resolved(&["192.0.2.2", "192.0.2.1"]), ""),
         (1, Ready("a"), "admit a; peer 11 by a as Static"),
         (99, Close("a"), "dropped 11 by a; resolve example.org"),
         // Or becomes a peer: the answer is not waited for.
         (99, PeerIn("b", 11), "proceed b; admit b; admit b; peer 11 by b as Static"),
         (99, Resolved(&["192.0.2.1"]), ""),
+    ]);
+}
+
+#[test]
+fn a_name_whose_node_seemed_to_come_is_looked_up_again_after_a_while() {
+    World::new(config(small())).play(&[
+        (0, AddStaticAt(11, "example.org:1"), "accepting; want 6; resolve example.org"),
+        (0, Accept("a", "192.0.2.1"), "proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        // Not at once: whoever holds the connection would have us ask without end.
+        (1, Resolved(&["192.0.2.1"]), ""),
+        (9, Close("a"), ""),
+        (35, Accept("b", "192.0.2.1"), "proceed b"),
+        (35, Identify("b", 11), "admit b"),
+        (36, Wait, "resolve example.org"),
+        // The name has moved: whoever has the old address is a stranger now.
+        (36, Resolved(&["192.0.2.7"]), "dial 11 at 192.0.2.7:1"),
+    ]);
+}
+
+#[test]
+fn a_stranger_who_claims_the_key_of_a_node_with_a_name_cannot_stop_the_dial() {
+    World::new(config(small())).play(&[
+        (0, Accept("a", "203.0.113.1"), "accepting; want 6; proceed a"),
+        (0, Identify("a", 11), "admit a"),
+        (0, AddStaticAt(11, "example.org:1"), "resolve example.org"),
+        (1, Resolved(&["192.0.2.1"]), "dial 11 at 192.0.2.1:1"),
     ]);
 }
 

@@ -321,7 +321,7 @@ fn the_preferred_of_two_connections_ends_the_other_and_takes_its_place() {
         // The other is past the first checkpoint.
         (0, Candidate(d), &format!("accepting; want 2; dial {d}; want 1")),
         (0, DialOk(d, "a"), ""),
-        (0, Accept("b", "127.0.0.1"), "proceed b"),
+        (0, AcceptOf("b", d), "proceed b"),
         (0, Identify("b", d), "admit b"),
         (0, Identify("a", d), "admit a"),
         (
@@ -352,7 +352,67 @@ fn the_preferred_of_two_connections_ends_the_other_and_takes_its_place() {
         (90, Candidate(d), &format!("dial {d}; want 1")),
         (90, DialOk(d, "f"), ""),
         (90, Identify("f", d), "admit f"),
-        (90, Accept("g", "127.0.0.1"), "proceed g"),
+        (90, AcceptOf("g", d), "proceed g"),
         (90, Identify("g", d), "reject g: already connected"),
+        // Unless it comes from elsewhere, and may be anybody's; then as soon as the other is ready.
+        (90, Accept("h", "10.9.9.9"), "proceed h"),
+        (90, Identify("h", d), "admit h"),
+        (
+            90,
+            Ready("f"),
+            &format!("end h: already connected; admit f; peer {d} by f as Dialed; want 0"),
+        ),
     ]);
+}
+
+/// Where the stranger's claim is the preferred connection, the tie rule must not be their tool.
+#[test]
+fn a_stranger_who_claims_a_nodes_key_cannot_have_our_connection_to_it_refused() {
+    // Whom we prefer to be dialed by, and whom we prefer to have dialed.
+    let dials_us = (11..30).find(|n| id(*n) < id(1)).unwrap();
+    let dialed = (11..30).find(|n| id(1) < id(*n)).unwrap();
+    for n in [dials_us, dialed] {
+        let mut world = World::new(config(small()));
+        world.play(&[
+            (0, AddStatic(n), &format!("accepting; want 2; dial {n}")),
+            (0, Accept("s", "203.0.113.1"), "proceed s"),
+            (0, Identify("s", n), "admit s"),
+            (0, DialOk(n, "a"), ""),
+            (0, Accept("t", "10.9.9.9"), "proceed t"),
+            (0, Identify("t", n), "admit t"),
+            (0, Identify("a", n), "admit a"),
+            // As a pipe has no address, it proves nothing by it.
+            (0, Stream("u", None), ""),
+            (0, Identify("u", n), "admit u"),
+        ]);
+        let lines = world.act(&Ready("a")).join("; ");
+        assert!(lines.ends_with(&format!("admit a; peer {n} by a as Static")), "{lines}");
+        // It ends well or badly without a change to the peer.
+        for conn in ["s", "t", "u"] {
+            let lines = world.act(&Close(conn)).join("; ");
+            assert_eq!(lines, "", "{conn}");
+        }
+        world.play(&[
+            (1, Accept("v", "10.9.9.9"), "proceed v"),
+            (60, Disconnect(n), "end a: subprotocol reason"),
+            (61, Close("a"), &format!("dropped {n} by a; dial {n}")),
+        ]);
+    }
+}
+
+#[test]
+fn a_stranger_who_claims_a_nodes_key_cannot_keep_the_node_out() {
+    for n in
+        [(11..30).find(|n| id(*n) < id(1)).unwrap(), (11..30).find(|n| id(1) < id(*n)).unwrap()]
+    {
+        World::new(config(small())).play(&[
+            (0, Accept("s", "203.0.113.1"), "accepting; want 2; proceed s"),
+            (0, Identify("s", n), "admit s"),
+            (0, PeerIn("a", n), &format!("proceed a; admit a; admit a; peer {n} by a as Inbound")),
+            (1, Accept("t", "203.0.114.1"), "proceed t"),
+            (1, Identify("t", n), "reject t: already connected"),
+            (2, Close("s"), ""),
+            (2, Close("t"), ""),
+        ]);
+    }
 }

@@ -1,10 +1,14 @@
 //! Two nodes dial each other: every order in which events can reach them, gone through completely.
 //!
 //! Two real machines, and between them a model of the network: for each of the two connections, messages
-//! that arrive in order in each direction, and for everything else any order at all. States that were seen
-//! before are not gone through again, which is what makes the search end.
+//! that arrive in order in each direction, and for everything else any order at all. Each end may see the
+//! other at the address that it dials, or at another one; and strangers may claim to be the other one. States
+//! that were seen before are not gone through again, which is what makes the search end.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::SocketAddr,
+};
 
 use peerage_machine::{Machine, Now};
 use peerage_node::PublicKey;
@@ -44,6 +48,10 @@ enum Event {
     Closes { link: usize, at: usize },
     /// The connection is lost, once in a run at most.
     Loses { link: usize },
+    /// A stranger connects to `at`, and claims to be the other node.
+    Claims { at: usize },
+    /// The stranger's connection to `at` has closed.
+    GivesUp { at: usize },
 }
 
 #[derive(Debug, Default)]
@@ -62,17 +70,42 @@ struct Link {
     ends: [End; 2],
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stranger {
+    Absent,
+    Claiming,
+    Gone,
+}
+
+/// What is given, while the order of events is not.
+#[derive(Clone, Copy, Debug)]
+struct Setting<'a> {
+    nodes: [u8; 2],
+    limits: [&'a Limits; 2],
+    /// Whether connections from the other node come from where this one dials it.
+    known: [bool; 2],
+    /// Whether a source finds the other node.
+    finds: [bool; 2],
+    /// Whether a stranger comes.
+    strangers: [bool; 2],
+    may_lose: bool,
+}
+
 #[derive(Debug)]
 struct Pair {
+    nodes: [u8; 2],
+    known: [bool; 2],
     keys: [PublicKey; 2],
     servers: [Server; 2],
     links: [Link; 2],
     found: [bool; 2],
+    strangers: [Stranger; 2],
     may_lose: bool,
 }
 
 impl Pair {
-    fn new(nodes: [u8; 2], limits: [&Limits; 2], may_lose: bool) -> Self {
+    fn new(setting: &Setting<'_>) -> Self {
+        let Setting { nodes, limits, known, finds, strangers, may_lose } = *setting;
         let server = |at: usize| {
             let config = Config { own: id(nodes[at]), ..config(limits[at].clone()) };
             let mut server = Server::new(config, [9; 32]);
@@ -80,10 +113,13 @@ impl Pair {
             server
         };
         Self {
+            nodes,
+            known,
             keys: nodes.map(key),
             servers: [server(0), server(1)],
             links: Default::default(),
-            found: [false; 2],
+            found: finds.map(|finds| !finds),
+            strangers: strangers.map(|comes| if comes { Stranger::Absent } else { Stranger::Gone }),
             may_lose,
         }
     }
@@ -94,6 +130,11 @@ impl Pair {
         for at in 0..2 {
             if !self.found[at] {
                 events.push(Event::Found { at });
+            }
+            match self.strangers[at] {
+                Stranger::Absent => events.push(Event::Claims { at }),
+                Stranger::Claiming => events.push(Event::GivesUp { at }),
+                Stranger::Gone => {}
             }
         }
         for (link, of) in self.links.iter().enumerate() {
@@ -122,15 +163,15 @@ impl Pair {
         match event {
             Event::Found { at } => {
                 self.found[at] = true;
-                let other = if self.keys[1 - at] == key(2) { 2 } else { 3 };
-                self.tell(at, Input::Candidate { node: node(other) });
+                self.tell(at, Input::Candidate { node: node(self.nodes[1 - at]) });
             }
             Event::Connects { link } => {
                 let dial = self.links[link].dial.take().unwrap();
                 self.links[link].ends[1 - link].inbox.push_back(Message::Syn);
                 self.links[link].ends[link].known = true;
                 let conn = ConnId(link as u64);
-                self.tell(link, Input::DialSucceeded { dial, conn, remote: endpoint(9) });
+                let remote = endpoint(self.nodes[1 - link]);
+                self.tell(link, Input::DialSucceeded { dial, conn, remote });
                 if !self.links[link].ends[link].closing {
                     self.send(link, link, Message::Auth);
                 }
@@ -153,6 +194,17 @@ impl Pair {
                     end.inbox.push_back(Message::Lost);
                 }
             }
+            Event::Claims { at } => {
+                self.strangers[at] = Stranger::Claiming;
+                let conn = stranger(at);
+                self.tell(at, Input::Accepted { conn, remote: endpoint(9) });
+                self.tell(at, Input::Identified { conn, key: self.keys[1 - at] });
+            }
+            Event::GivesUp { at } => {
+                self.strangers[at] = Stranger::Gone;
+                let fault = Fault::Local(Local::Lost);
+                self.tell(at, Input::Closed { conn: stranger(at), fault });
+            }
         }
     }
 
@@ -163,7 +215,9 @@ impl Pair {
         match message {
             Message::Syn => {
                 self.links[link].ends[at].known = true;
-                self.tell(at, Input::Accepted { conn, remote: endpoint(9) });
+                let from = if self.known[at] { self.nodes[1 - at] } else { 8 };
+                let remote = SocketAddr::new(endpoint(from).ip(), 50_000);
+                self.tell(at, Input::Accepted { conn, remote });
             }
             Message::Disconnect(reason) => self.close(link, at, Fault::Remote(reason)),
             Message::Lost => self.close(link, at, Fault::Local(Local::Lost)),
@@ -199,6 +253,11 @@ impl Pair {
             match output {
                 Output::Dial { dial, .. } => self.links[at].dial = Some(dial),
                 Output::CancelDial { .. } => self.links[at].cancel = true,
+                // Nobody who can read it is there.
+                Output::Admit { conn }
+                | Output::Reject { conn, .. }
+                | Output::Disconnect { conn, .. }
+                    if conn == stranger(at) => {}
                 Output::Admit { conn } if first => {
                     self.send(usize::try_from(conn.0).unwrap(), at, Message::Hello);
                 }
@@ -219,19 +278,19 @@ impl Pair {
     }
 }
 
+/// The connection of the stranger who comes to `at`.
+fn stranger(at: usize) -> ConnId {
+    ConnId(2 + at as u64)
+}
+
 /// Goes through every order of events. Calls `judge` with the two ends, and the events, of each that ended.
 /// Returns how many states there were.
-fn explore(
-    nodes: [u8; 2],
-    limits: [&Limits; 2],
-    may_lose: bool,
-    mut judge: impl FnMut([Vec<u64>; 2], &[Event]),
-) -> usize {
+fn explore(setting: &Setting<'_>, mut judge: impl FnMut([Vec<u64>; 2], &[Event])) -> usize {
     let mut seen = BTreeSet::new();
     let mut paths: Vec<Vec<Event>> = vec![Vec::new()];
     while let Some(path) = paths.pop() {
         // Machines cannot be copied, as their randomness must not be: each path is walked anew.
-        let mut pair = Pair::new(nodes, limits, may_lose);
+        let mut pair = Pair::new(setting);
         for event in &path {
             pair.happen(*event);
         }
@@ -253,20 +312,24 @@ fn explore(
     seen.len()
 }
 
-/// The two numbers of nodes, that with the smaller id first and last.
-fn both_orders() -> [[u8; 2]; 2] {
-    [[2, 3], [3, 2]]
+/// Every setting of these limits: which node has the smaller id, and what each knows.
+fn settings<'a>(limits: [&'a Limits; 2]) -> impl Iterator<Item = Setting<'a>> {
+    let knowledge = [[true, true], [true, false], [false, true], [false, false]];
+    let (finds, strangers, may_lose) = ([true; 2], [false; 2], false);
+    [[2, 3], [3, 2]].into_iter().flat_map(move |nodes| {
+        knowledge.map(|known| Setting { nodes, limits, known, finds, strangers, may_lose })
+    })
 }
 
 #[test]
 fn both_ends_of_a_simultaneous_dial_keep_the_same_connection_and_exactly_one() {
-    for nodes in both_orders() {
-        let smaller = if id(nodes[0]) < id(nodes[1]) { 0 } else { 1 };
+    for setting in settings([&limits(), &limits()]) {
+        let smaller = if id(setting.nodes[0]) < id(setting.nodes[1]) { 0 } else { 1 };
         let mut kept_by_the_smaller = 0;
         let mut ends = 0;
-        let states = explore(nodes, [&limits(), &limits()], false, |kept, path| {
-            assert_eq!(kept[0].len(), 1, "{path:?}");
-            assert_eq!(kept[0], kept[1], "{path:?}");
+        let states = explore(&setting, |kept, path| {
+            assert_eq!(kept[0].len(), 1, "{setting:?}: {path:?}");
+            assert_eq!(kept[0], kept[1], "{setting:?}: {path:?}");
             ends += 1;
             kept_by_the_smaller += usize::from(kept[0][0] == smaller);
         });
@@ -278,10 +341,11 @@ fn both_ends_of_a_simultaneous_dial_keep_the_same_connection_and_exactly_one() {
 
 #[test]
 fn when_a_connection_is_lost_on_the_way_the_ends_still_agree() {
-    for nodes in both_orders() {
-        explore(nodes, [&limits(), &limits()], true, |kept, path| {
-            assert!(kept[0].len() <= 1, "{path:?}");
-            assert_eq!(kept[0], kept[1], "{path:?}");
+    for setting in settings([&limits(), &limits()]) {
+        let setting = Setting { may_lose: true, ..setting };
+        explore(&setting, |kept, path| {
+            assert!(kept[0].len() <= 1, "{setting:?}: {path:?}");
+            assert_eq!(kept[0], kept[1], "{setting:?}: {path:?}");
         });
     }
 }
@@ -290,12 +354,29 @@ fn when_a_connection_is_lost_on_the_way_the_ends_still_agree() {
 fn when_one_end_has_no_inbound_slot_the_ends_still_agree() {
     // One peer, and that one dialed.
     let full = Limits { max_peers: 1, ..limits() };
-    for nodes in both_orders() {
-        for limits in [[&full, &limits()], [&limits(), &full], [&full, &full]] {
-            explore(nodes, limits, false, |kept, path| {
-                assert!(kept[0].len() <= 1, "{path:?}");
-                assert_eq!(kept[0], kept[1], "{path:?}");
+    for limits in [[&full, &limits()], [&limits(), &full], [&full, &full]] {
+        for setting in settings(limits) {
+            explore(&setting, |kept, path| {
+                assert!(kept[0].len() <= 1, "{setting:?}: {path:?}");
+                assert_eq!(kept[0], kept[1], "{setting:?}: {path:?}");
             });
+        }
+    }
+}
+
+#[test]
+fn strangers_who_claim_to_be_the_other_node_change_nothing() {
+    for setting in settings([&limits(), &limits()]) {
+        // Whoever dials, and whomever the stranger chooses. One that comes when all is over is one that
+        // does not come.
+        for finds in [[true, true], [true, false]] {
+            for strangers in [[true, false], [false, true]] {
+                let setting = Setting { finds, strangers, ..setting };
+                explore(&setting, |kept, path| {
+                    assert_eq!(kept[0].len(), 1, "{setting:?}: {path:?}");
+                    assert_eq!(kept[0], kept[1], "{setting:?}: {path:?}");
+                });
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ use peerage_rlpx::{DisconnectReason, Fault, Local};
 #[derive(Clone, Debug)]
 pub(crate) enum Do {
     Accept(&'static str, &'static str),
+    /// From the address of a node.
+    AcceptOf(&'static str, u8),
     AddKey(u8),
     AddStatic(u8),
     AddStaticAt(u8, &'static str),
@@ -125,6 +127,11 @@ impl World {
             Do::Accept(conn, remote) => {
                 let conn = self.conn(conn);
                 let remote = SocketAddr::new(remote.parse().unwrap(), 50_000);
+                self.tell(Input::Accepted { conn, remote })
+            }
+            Do::AcceptOf(conn, n) => {
+                let conn = self.conn(conn);
+                let remote = SocketAddr::new(endpoint(n).ip(), 50_000);
                 self.tell(Input::Accepted { conn, remote })
             }
             Do::AddKey(n) => self.tell(Input::AddStatic { node: Node::new(key(n)) }),

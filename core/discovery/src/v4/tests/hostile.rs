@@ -1,0 +1,225 @@
+//! Strangers with bad intentions.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    packet::{EnrResponse, Neighbors},
+    testing::public,
+    v4::DropReason,
+};
+
+const A: u32 = 1;
+
+fn one() -> Net {
+    let mut net = Net::new();
+    net.start(A, public(A), Vec::new());
+    net
+}
+
+/// A forged address, different for each `n`, and not in a network of the tests.
+fn forged(n: u32) -> SocketAddr {
+    SocketAddr::from(((0x5000_0000 + n * 7).to_be_bytes(), 9999))
+}
+
+#[test]
+fn an_unproved_address_gets_a_pong_and_a_ping_for_its_ping_and_else_nothing() {
+    let mut net = one();
+    let stranger = Tester::new(9, public(9));
+    let answers = [
+        Packet::Pong(Pong {
+            to: Endpoint::default(),
+            token: [1; 32],
+            expiration: VALID,
+            seq: None,
+        }),
+        find_node(),
+        Packet::Neighbors(Neighbors { nodes: Vec::new(), expiration: VALID }),
+        enr_request(),
+        Packet::EnrResponse(EnrResponse { token: [1; 32], record: vec![0xc0] }),
+    ]
+    .map(|packet| stranger.exchange(&mut net, public(A), &packet));
+    assert_eq!(answers, [const { Vec::new() }; 5]);
+    let ping = stranger.ping(public(A));
+    let size = ping.encode(&stranger.key).0.len();
+    stranger.send(&mut net, public(A), &ping);
+    net.run(READ_WAIT);
+    let sizes: Vec<_> = net.mail.iter().map(|it| it.bytes.len()).collect();
+    assert_eq!(sizes.len(), 2);
+    // Somebody else's address was hit with little more than twice what it cost.
+    assert!(sizes.iter().sum::<usize>() < size * 5 / 2, "{sizes:?} for {size}");
+    // And it is not asked a second time while it may still answer.
+    stranger.send(&mut net, public(A), &ping);
+    let again = stranger.read(&mut net, 2 * LATENCY);
+    assert!(matches!(again.last(), Some((Packet::Pong(_), _))), "{again:?}");
+    assert_eq!(again.len(), 3);
+}
+
+#[test]
+fn a_pong_counts_from_the_address_and_key_that_were_pinged_only() {
+    for (n, addr, is_proof) in [
+        (9, public(9), true),
+        // Another port of the same address.
+        (9, SocketAddr::new(public(9).ip(), 1), true),
+        (9, public(8), false),
+        (8, public(9), false),
+    ] {
+        let mut net = one();
+        let tester = Tester::new(9, public(9));
+        tester.send(&mut net, public(A), &tester.ping(public(A)));
+        let answers = tester.read(&mut net, 2 * LATENCY);
+        let (_, token) = answers.iter().find(|(it, _)| matches!(it, Packet::Ping(_))).unwrap();
+        let liar = Tester::new(n, addr);
+        liar.send(&mut net, public(A), &liar.pong(public(A), *token));
+        net.run(LATENCY);
+        // A second one of the same ping is not even looked at.
+        let before = net.v4(public(A)).stats().dropped(DropReason::Unsolicited);
+        liar.send(&mut net, public(A), &liar.pong(public(A), *token));
+        net.run(LATENCY);
+        assert_eq!(net.v4(public(A)).stats().dropped(DropReason::Unsolicited), before + 1);
+        assert_eq!(net.v4(public(A)).proved(), usize::from(is_proof), "{n} {addr}");
+    }
+}
+
+#[test]
+fn a_late_pong_is_no_proof() {
+    let mut net = one();
+    let tester = Tester::new(9, public(9));
+    tester.send(&mut net, public(A), &tester.ping(public(A)));
+    let answers = tester.read(&mut net, Duration::from_millis(600));
+    let (_, token) = answers.iter().find(|(it, _)| matches!(it, Packet::Ping(_))).unwrap();
+    tester.send(&mut net, public(A), &tester.pong(public(A), *token));
+    net.run(LATENCY);
+    assert_eq!(net.v4(public(A)).proved(), 0);
+    assert_eq!(net.v4(public(A)).stats().dropped(DropReason::Unsolicited), 1);
+}
+
+#[test]
+fn pings_of_strangers_say_nothing_of_our_address() {
+    let mut net = Net::new();
+    net.start_with(A, public(A), LocalRecord::new(secret(A), 0), V4Config::default());
+    for n in 100..130 {
+        // Real hosts, which answer our ping, too; but it was they who came.
+        let liar = Tester::new(n, public(n));
+        let Packet::Ping(mut ping) = liar.ping(public(A)) else { panic!("a ping") };
+        ping.to = Endpoint::new("66.6.6.6:30303".parse().unwrap(), 0);
+        liar.send(&mut net, public(A), &Packet::Ping(ping));
+        let answers = liar.read(&mut net, 2 * LATENCY);
+        let (_, token) = answers.iter().find(|(it, _)| matches!(it, Packet::Ping(_))).unwrap();
+        let Packet::Pong(mut pong) = liar.pong(public(A), *token) else { panic!("a pong") };
+        pong.to = Endpoint::new("66.6.6.6:30303".parse().unwrap(), 0);
+        liar.send(&mut net, public(A), &Packet::Pong(pong));
+        net.run(LATENCY);
+    }
+    assert_eq!(net.v4(public(A)).proved(), 30);
+    assert_eq!(net.v4(public(A)).local_record().ip4(), None);
+}
+
+#[test]
+fn a_flood_from_forged_addresses_costs_little_and_pushes_out_nobody() {
+    let mut net = one();
+    for n in 10..20 {
+        net.start(n, public(n), vec![node(A, public(A))]);
+    }
+    net.run(seconds(30));
+    assert_eq!(net.v4(public(A)).table().live(), 10);
+    let friend = Tester::new(90, public(90));
+    friend.bond(&mut net, public(A));
+    net.run(seconds(2));
+    net.mail.clear();
+
+    let before = *net.v4(public(A)).stats();
+    for n in 0..5000 {
+        let stranger = Tester::new(1000 + n % 50, forged(n));
+        stranger.send(&mut net, public(A), &stranger.ping(public(A)));
+    }
+    net.run(LATENCY);
+    // In the midst of it, those we know are served.
+    let answers = friend.exchange(&mut net, public(A), &find_node());
+    assert!(answers.iter().any(|it| matches!(it, Packet::Neighbors(_))));
+    let after = *net.v4(public(A)).stats();
+    assert!(after.dropped(DropReason::RateLimit) - before.dropped(DropReason::RateLimit) >= 2900);
+    assert!(after.sent - before.sent < 2 * 2100);
+    net.run(seconds(60));
+    let v4 = net.v4(public(A));
+    assert_eq!((v4.table().live(), v4.proved()), (10, 11));
+    assert!(v4.settling.is_empty() && v4.pending() == 0);
+}
+
+#[test]
+fn one_host_with_many_keys_gets_no_more_than_its_share() {
+    let mut net = one();
+    for n in 0..300 {
+        let sybil = Tester::new(1000 + n, SocketAddr::new(public(7).ip(), 10_000));
+        sybil.bond(&mut net, public(A));
+        net.run(Duration::from_millis(100));
+        net.mail.clear();
+    }
+    net.run(seconds(2));
+    let v4 = net.v4(public(A));
+    assert!(v4.proved() <= 128);
+    assert!(v4.table().len() + v4.table().waiting() <= 10);
+}
+
+#[test]
+fn strangers_cannot_reach_us_where_nodes_are_restricted() {
+    let mut net = Net::new();
+    let mut local = LocalRecord::new(secret(A), 0);
+    state(&mut local, public(A));
+    let config = V4Config {
+        net_restrict: Some("10.0.0.0/8".parse().unwrap()),
+        bootnodes: vec![node(8, public(8))],
+        ..V4Config::default()
+    };
+    net.start_with(A, public(A), local, config);
+    let stranger = Tester::new(9, public(9));
+    let ping = stranger.ping(public(A));
+    assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);
+    assert_eq!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed), 1);
+    // Nor do we reach out.
+    net.run(seconds(60));
+    assert_eq!(net.v4(public(A)).stats().sent, 0);
+    let friend = Tester::new(10, "10.1.1.1:30303".parse().unwrap());
+    friend.bond(&mut net, public(A));
+    assert_eq!(net.v4(public(A)).proved(), 1);
+}
+
+#[test]
+fn our_own_packets_and_senders_that_are_many_are_ignored() {
+    let mut net = one();
+    let us = Tester::new(A, public(50));
+    let ping = us.ping(public(A));
+    assert_eq!(us.exchange(&mut net, public(A), &ping), []);
+    assert_eq!(net.v4(public(A)).stats().dropped(DropReason::Own), 1);
+    for from in ["224.0.0.1:30303", "255.255.255.255:30303", "0.0.0.0:30303", "8.8.8.8:0"] {
+        let stranger = Tester::new(9, from.parse().unwrap());
+        let ping = stranger.ping(public(A));
+        assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);
+    }
+    assert_eq!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed), 4);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_datagrams_never_panic(datagrams in proptest::collection::vec(
+        (0_u8..8, proptest::collection::vec(any::<u8>(), 0..200)), 0..20
+    )) {
+        let mut net = one();
+        let tester = Tester::new(9, public(9));
+        tester.bond(&mut net, public(A));
+        for (kind, content) in datagrams {
+            // Signed and sealed, so that the content matters.
+            let mut signed = vec![kind];
+            signed.extend_from_slice(&content);
+            let digest = keccak_asm::Keccak256::digest(&signed).into();
+            let mut sealed = tester.key.sign(&digest).to_bytes().to_vec();
+            sealed.extend_from_slice(&signed);
+            let hash = keccak_asm::Keccak256::digest(&sealed);
+            net.send(tester.addr, public(A), [hash.as_slice(), &sealed].concat());
+            net.send(tester.addr, public(A), content);
+        }
+        net.run(seconds(5));
+    }
+}

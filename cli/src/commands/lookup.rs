@@ -104,8 +104,12 @@ impl Lookup {
         let walked = timeout(time, self.look(&server, target, &mut show)).await;
         server.stop().await;
         show.clear();
-        let (result, took) =
+        let (mut result, took) =
             walked.map_err(|_| LookupError::Timeout { seconds: self.timeout })??;
+        if let Some(id) = self.sought() {
+            // The walk was towards a key near it.
+            result.closest.sort_by(|a, b| id.cmp_distance(&a.id(), &b.id()));
+        }
         show.result(self.sought().as_ref(), &result, took)?;
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod common;
 mod connect;
+mod discovery;
 mod lifecycle;
 mod limits;
 mod protocols;

@@ -19,13 +19,14 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::{
     data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
-    discovery::{self, DiscoveryConfig, Keeper, Socket},
+    discovery::{self, DiscoveryConfig, Socket},
     error::StartError,
     listener,
     local::Local,
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
     run::{self, Plan},
     server::Server,
+    store::{List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
 };
 
 /// The largest Hello that peers accept, in bytes (`peerage-rlpx` refuses more itself).
@@ -175,8 +176,9 @@ impl Builder {
         self
     }
 
-    /// Keeps here what has to outlive a restart: the sequence number of our record. Made if missing;
-    /// one server at a time. Without, the number is taken from the clock.
+    /// Keeps here what has to outlive a restart: the sequence number of our record, the nodes that
+    /// discovery knows, and the static and trusted nodes that were added while the server ran. Made if
+    /// missing; one server at a time. Without, the number is taken from the clock, and the rest is lost.
     pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.data_dir = Some(path.as_ref().into());
         self
@@ -214,10 +216,7 @@ impl Builder {
         getrandom::fill(&mut seed).map_err(StartError::Randomness)?;
 
         let data_dir = self.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let sequence = match &data_dir {
-            Some(dir) => dir.sequence()?,
-            None => None,
-        };
+        let kept = Kept::open(data_dir.as_ref()).await?;
         let attributes = protocols.iter().flat_map(|protocol| &protocol.attributes);
         let mut local = Local {
             key: self.key.clone(),
@@ -226,7 +225,7 @@ impl Builder {
             udp: None,
         };
         // Mistakes in attributes come before those in addresses, which may be nobody's fault.
-        let seq = sequence.unwrap_or_else(unix_millis);
+        let seq = kept.seq.unwrap_or_else(unix_millis);
         local.record(seq)?;
         let Sockets { tcp, udp } =
             Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
@@ -234,9 +233,8 @@ impl Builder {
         local.udp = udp.as_ref().map(|(_, address)| *address);
         let mut record = local.record(seq)?;
         let node = local.node(record.record().clone());
-        if let Some(dir) = &data_dir {
-            dir.set_sequence(record.seq())?;
-        }
+        let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
+        let store = kept.state_seq(record.seq()).await?;
         let discovery = udp.map(|socket| discovery::Plan {
             socket: Socket::new(socket),
             bootnodes: self.discovery.bootnodes,
@@ -244,8 +242,6 @@ impl Builder {
             local: local.clone(),
             // The machine signs the same record again.
             seq: record.seq() - 1,
-            seeds: Vec::new(),
-            keeper: Keeper::new(Arc::new(|_| {})),
         });
 
         Ok(run::start(Plan {
@@ -260,8 +256,9 @@ impl Builder {
                 own: record.id(),
                 limits: self.limits,
                 net_restrict: self.net_restrict,
-                static_nodes: self.static_nodes,
-                trusted: self.trusted,
+                // Of two with one id the later counts: what was said now.
+                static_nodes: [kept_static, self.static_nodes].concat(),
+                trusted: [kept_trusted, self.trusted].concat(),
                 dialing: self.dialing && self.discovers != Discovers::Only,
                 // A server without protocols is there for handshakes: nobody is useless to it.
                 require_shared_capability: !capabilities.is_empty(),
@@ -273,6 +270,7 @@ impl Builder {
             stop_timeout: self.stop_timeout,
             random: Random::from_seed(seed),
             data_dir,
+            store,
         }))
     }
 }
@@ -283,6 +281,61 @@ impl std::fmt::Debug for Builder {
             .field("protocols", &self.protocols)
             .field("listen", &self.listen)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an earlier run has left, and where this one leaves its own.
+struct Kept {
+    store: Box<dyn NodeStore>,
+    /// The sequence number of our record.
+    seq: Option<u64>,
+    static_nodes: Vec<Node>,
+    trusted: Vec<NodeId>,
+}
+
+impl Kept {
+    async fn open(dir: Option<&DataDir>) -> Result<Self, StartError> {
+        let Some(dir) = dir else {
+            let store = Box::<MemoryStore>::default();
+            return Ok(Self { store, seq: None, static_nodes: Vec::new(), trusted: Vec::new() });
+        };
+        let path = dir.path().to_path_buf();
+        blocking(move || {
+            let (store, warning) = RedbStore::open(&path)?;
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
+            }
+            let trusted = store.listed(List::Trusted)?;
+            Ok(Self {
+                seq: store.local_seq()?,
+                static_nodes: store.listed(List::Static)?,
+                trusted: trusted.iter().map(Node::id).collect(),
+                store: Box::new(store),
+            })
+        })
+        .await
+    }
+
+    /// Writes which sequence number is used now.
+    async fn state_seq(self, seq: u64) -> Result<Box<dyn NodeStore>, StartError> {
+        let Self { mut store, .. } = self;
+        blocking(move || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            store.apply(now, &[StoreOp::Seq(seq)])?;
+            Ok(store)
+        })
+        .await
+    }
+}
+
+/// Does what may wait for a disk.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StartError> {
+    match tokio::task::spawn_blocking(what).await {
+        Ok(done) => Ok(done?),
+        // Nobody cancels it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -8,7 +8,6 @@ mod bootnodes;
 mod carry;
 mod command;
 mod handle;
-mod keep;
 mod socket;
 mod task;
 
@@ -21,7 +20,6 @@ pub use answers::{
 };
 pub(crate) use command::Command;
 pub(crate) use handle::Reach;
-pub(crate) use keep::Keeper;
 pub(crate) use socket::{Socket, bind_beside, bind_udp};
 pub(crate) use task::{Links, Plan, Task};
 

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use peerage_node::LocalRecordError;
 use peerage_rlpx::{Capability, Fault};
 
-use crate::protocol::MAX_PROTOCOL_LENGTH;
+use crate::{protocol::MAX_PROTOCOL_LENGTH, store::StoreError};
 
 /// Why a server did not start. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,9 @@ pub enum StartError {
     /// The operating system gives no randomness, without which there are no keys.
     #[error("the operating system gives no random bytes: {0}")]
     Randomness(getrandom::Error),
+    /// The node database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The UDP port for discovery is taken.
     #[error(
         "UDP port {} of {} is in use: stop the program that has it, or listen on another port",

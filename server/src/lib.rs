@@ -71,6 +71,7 @@ mod discovery;
 mod error;
 mod events;
 mod info;
+mod keep;
 mod link;
 mod listener;
 mod local;

@@ -11,7 +11,7 @@ use peerage_machine::{Machine as _, Random};
 use peerage_node::{Node, NodeId, PublicKey, SecretKey};
 use peerage_peering::{
     Server as Peering,
-    envelope::{ConnId, DialError, DialId, Input, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
 };
 use peerage_rlpx::{Fault, Hello, LocalCapability, Shared, Timeouts};
 use tokio::{
@@ -29,12 +29,14 @@ use crate::{
     discovery::{self, Reach},
     error::ConnectError,
     events::{self, Event},
+    keep::{self, Keeper},
     link::Link,
     listener::{self, Incoming},
     peer::Peer,
     protocol::Protocol,
     roster::Roster,
     server::{Direction, Handle, Server},
+    store::{List, NodeStore},
 };
 
 /// How many names are resolved at once: each takes a thread of the blocking pool.
@@ -52,6 +54,8 @@ pub(crate) enum Told {
     Identified { conn: ConnId, key: PublicKey },
     /// A connection has exchanged Hellos.
     Ready { conn: ConnId, hello: Box<Hello>, shared: Box<[Shared]> },
+    /// A node was looked for.
+    Located { locate: LocateId, node: Option<Box<Node>> },
     /// A name was resolved.
     Resolved { resolve: ResolveId, addresses: Vec<std::net::IpAddr> },
     /// End everything.
@@ -62,6 +66,8 @@ pub(crate) enum Told {
         direction: Direction,
         done: oneshot::Sender<Result<NodeId, ConnectError>>,
     },
+    /// The user trusts a node.
+    Trust(Box<Node>),
 }
 
 /// A server that was described without a mistake.
@@ -83,6 +89,7 @@ pub(crate) struct Plan {
     pub(crate) stop_timeout: Duration,
     pub(crate) random: Random,
     pub(crate) data_dir: Option<DataDir>,
+    pub(crate) store: Box<dyn NodeStore>,
 }
 
 /// Starts every task of a server.
@@ -100,6 +107,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (stopping, may_stop) = watch::channel(false);
     let reach = |plan: &discovery::Plan| Reach { addr: plan.socket.address(), commands };
     let discovery = plan.discovery.as_ref().map(reach);
+    let locating = discovery.as_ref().map(|reach| reach.commands.clone());
     let roster = Arc::new(Roster::default());
     let handle = Handle {
         local,
@@ -116,11 +124,15 @@ pub(crate) fn start(mut plan: Plan) -> Server {
 
     let clock = Clock::start();
     let mut tasks = JoinSet::new();
+    let random = Random::from_seed(plan.random.fork());
+    let (keeping, keeper) = keep::Task::new(plan.store, clock, random);
+    tasks.spawn(keeping.run());
     if let Some(discovery) = plan.discovery {
         let links = discovery::Links {
             clock,
             random: Random::from_seed(plan.random.fork()),
             commands: commanded,
+            keeper: keeper.clone(),
             wanted,
             tell: tell.clone(),
             shown,
@@ -149,9 +161,11 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         dial_timeout: plan.dial_timeout,
         stop_timeout: plan.stop_timeout,
         resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
+        locating,
         listening,
         tell,
         accepting,
+        keeper: Some(keeper),
         stopping,
         wanted: wanted_sender,
         events,
@@ -177,9 +191,13 @@ struct Run {
     dial_timeout: Duration,
     stop_timeout: Duration,
     resolving: Arc<Semaphore>,
+    /// `None` without discovery.
+    locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
     tell: mpsc::UnboundedSender<Told>,
     accepting: watch::Sender<bool>,
+    /// Until the server stops.
+    keeper: Option<Keeper>,
     /// Whether discovery is to end.
     stopping: watch::Sender<bool>,
     wanted: watch::Sender<usize>,
@@ -308,7 +326,10 @@ impl Run {
                     let _ = done.send(Err(ConnectError::Failed(fault)));
                 }
             }
-            Told::Command(input) => self.input(*input),
+            Told::Command(input) => {
+                self.remember(&input);
+                self.input(*input);
+            }
             Told::Dialed { dial, result } => self.on_dialed(dial, result),
             Told::Identified { conn, key } => {
                 if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) {
@@ -325,11 +346,32 @@ impl Run {
                     self.input(Input::Ready { conn, shared: count });
                 }
             }
+            Told::Located { locate, node } => {
+                self.input(Input::Located { locate, node: node.map(|node| *node) });
+            }
             Told::Resolved { resolve, addresses } => {
                 self.input(Input::Resolved { resolve, addresses });
             }
+            Told::Trust(node) => {
+                let id = node.id();
+                if let Some(keeper) = &self.keeper {
+                    keeper.list(List::Trusted, *node);
+                }
+                self.input(Input::AddTrusted { id });
+            }
             Told::Stop => self.on_stop(),
             Told::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
+        }
+    }
+
+    /// Keeps what a user changes at run time.
+    fn remember(&self, input: &Input) {
+        let Some(keeper) = &self.keeper else { return };
+        match input {
+            Input::AddStatic { node } => keeper.list(List::Static, node.clone()),
+            Input::RemoveStatic { id } => keeper.unlist(List::Static, *id),
+            Input::RemoveTrusted { id } => keeper.unlist(List::Trusted, *id),
+            _ => {}
         }
     }
 
@@ -342,6 +384,7 @@ impl Run {
             listening.abort();
         }
         self.stopping.send_replace(true);
+        self.keeper = None;
         self.input(Input::Stop);
     }
 

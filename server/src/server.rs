@@ -63,7 +63,8 @@ impl Server {
     }
 
     /// Makes a node static: connected to for ever, in a place of its own, even on a full server. A
-    /// static node that is named with another endpoint is dialed there from now on.
+    /// static node that is named with another endpoint is dialed there from now on. Outlives a restart
+    /// with a [data directory](Builder::data_dir).
     pub fn add_static(&self, node: Node) {
         self.tell(Input::AddStatic { node });
     }
@@ -73,9 +74,11 @@ impl Server {
         self.tell(Input::RemoveStatic { id });
     }
 
-    /// Trusts a node: it may always connect, even to a full server. Does not dial it.
-    pub fn add_trusted(&self, id: NodeId) {
-        self.tell(Input::AddTrusted { id });
+    /// Trusts a node: it may always connect, even to a full server. Does not dial it. Outlives a restart
+    /// with a [data directory](Builder::data_dir); its key is enough.
+    pub fn add_trusted(&self, node: Node) {
+        // Fails if the server has stopped.
+        let _ = self.0.tell.send(Told::Trust(Box::new(node)));
     }
 
     /// Trusts a node no longer. A connection to it goes on.

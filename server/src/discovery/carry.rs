@@ -84,7 +84,7 @@ impl Task {
                     // So that a machine that is made anew goes on from there.
                     self.plan.seq = seq;
                 }
-                self.plan.keeper.keep(op);
+                self.links.keeper.op(op);
             }
         }
     }

@@ -14,10 +14,9 @@ use super::{
     answers::{LookupTarget, TableEntry},
     bootnodes::Bootnodes,
     carry::Query,
-    keep::Keeper,
     socket::Socket,
 };
-use crate::{clock::Clock, events::Event, local::Local, run::Told};
+use crate::{clock::Clock, events::Event, keep::Keeper, local::Local, run::Told};
 
 /// How many datagrams are read before commands and timers have their turn.
 const BATCH: usize = 64;
@@ -34,8 +33,6 @@ pub(crate) struct Plan {
     pub(crate) local: Local,
     /// The sequence number of our record that was published last.
     pub(crate) seq: u64,
-    pub(crate) seeds: Vec<SeedNode>,
-    pub(crate) keeper: Keeper,
 }
 
 /// What the task shares with the rest of the server.
@@ -43,6 +40,7 @@ pub(crate) struct Links {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) keeper: Keeper,
     /// How many candidates peering wants.
     pub(crate) wanted: watch::Receiver<usize>,
     pub(crate) tell: mpsc::UnboundedSender<Told>,
@@ -85,11 +83,12 @@ impl Task {
                 break;
             }
         }
-        self.plan.keeper.finish().await;
     }
 
     async fn drive(&mut self) {
-        let Some(mut driven) = self.begin() else { return };
+        let seeds = self.links.keeper.seeds().await;
+        tracing::debug!(seeds = seeds.len(), "discovery begins");
+        let Some(mut driven) = self.begin(seeds) else { return };
         let mut bootnodes = Bootnodes::new(&self.plan.bootnodes);
         let mut stopping = self.links.stopping.clone();
         loop {
@@ -105,14 +104,13 @@ impl Task {
                     self.input(&mut driven, Input::Want { count });
                 }
                 Some(node) = bootnodes.next() => self.input(&mut driven, Input::AddNode(node)),
-                () = self.plan.keeper.ready() => {}
                 () = until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
             }
         }
     }
 
     /// Makes the machine. `None` if there can be none.
-    fn begin(&mut self) -> Option<Driven> {
+    fn begin(&mut self, seeds: Vec<SeedNode>) -> Option<Driven> {
         let (now, plan) = (self.links.clock.now(), &self.plan);
         // Checked when the server started.
         let local = plan.local.record(plan.seq).ok()?;
@@ -129,7 +127,7 @@ impl Task {
         };
         config.table.has_ipv4 = plan.socket.has_ip4();
         config.table.has_ipv6 = plan.socket.has_ip6();
-        let (key, seeds) = (plan.local.key.clone(), plan.seeds.clone());
+        let key = plan.local.key.clone();
         let v4 = V4::new(config, key, local, seeds, now, self.links.random.fork());
         let mut driven = Driven { v4, queries: BTreeMap::new(), next_query: 0 };
         if let Some(change) = self.plan.local.stated() {
@@ -228,5 +226,29 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerage_node::SecretKey;
+
+    use super::*;
+    use crate::{DiscoveryConfig, Server};
+
+    #[tokio::test]
+    async fn discovery_begins_again_after_a_panic_with_a_newer_record() {
+        let key = |n| SecretKey::from_bytes(&[n; 32]).unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::builder(key(1)).discovery_only().listen(listen).start().await.unwrap();
+        let before = server.local_node();
+        let reach = server.0.discovery.as_ref().unwrap();
+        reach.commands.send(Command::Crash).unwrap();
+        // Answered by the machine that was made anew.
+        assert!(server.table().await.is_empty());
+        let asking = Server::builder(key(2)).discovery(DiscoveryConfig::default());
+        let asking = asking.start().await.unwrap();
+        assert_eq!(asking.ping_v4(before).await.unwrap().from.port(), reach.addr.port());
+        server.stop().await;
     }
 }

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use peerage_machine::Machine as _;
-use peerage_node::{NodeId, PublicKey};
+use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
     Slot,
-    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
 use tokio::{sync::oneshot, time::timeout};
@@ -16,6 +16,7 @@ use crate::{
     channel::Channel,
     connection::{Connecting, Task},
     dialer::{BoxedStream, DialRequest, Dialed},
+    discovery,
     error::ConnectError,
     events::Event,
     info::PeerInfo,
@@ -61,6 +62,7 @@ impl Run {
                     None => {}
                 }
             }
+            Output::Locate { locate, key } => self.locate(locate, key),
             Output::PeerAdded { conn, id, slot } => self.add_peer(conn, id, slot),
             Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),
             Output::Proceed { conn } => self.proceed(conn),
@@ -256,6 +258,21 @@ impl Run {
             let _ = tell.send(Told::Dialed { dial, result });
         });
         self.dials.insert(dial, Dialing { key, task });
+    }
+
+    fn locate(&mut self, locate: LocateId, key: PublicKey) {
+        let (done, answer) = oneshot::channel();
+        let command = discovery::Command::Resolve { node: Node::new(key), done };
+        let asked = self.locating.as_ref().is_some_and(|discovery| discovery.send(command).is_ok());
+        if !asked {
+            return self.input(Input::Located { locate, node: None });
+        }
+        let tell = self.tell.clone();
+        self.tasks.spawn(async move {
+            // Discovery may have ended: then nobody knows.
+            let node = answer.await.ok().flatten().map(Box::new);
+            let _ = tell.send(Told::Located { locate, node });
+        });
     }
 
     fn resolve(&mut self, resolve: ResolveId, host: String) {

@@ -34,6 +34,11 @@ async fn discovered(events: &mut Events, id: NodeId) -> Node {
     }
 }
 
+/// Whether a node has answered a check of the table.
+async fn is_live(server: &Server, id: NodeId) -> bool {
+    server.table().await.iter().any(|entry| entry.node.id() == id && entry.is_live)
+}
+
 #[tokio::test]
 async fn three_servers_that_know_a_boot_node_connect_to_each_other() {
     let boot = boot_node(1).await;
@@ -159,4 +164,50 @@ async fn what_cannot_be_asked_is_said_at_once() {
     let nowhere = format!("enode://{}@no-such-name.invalid:30303", key(2).public());
     let error = server.request_record(nowhere.parse().unwrap()).await.unwrap_err();
     assert_eq!(error, DiscoveryError::NoEndpoint);
+}
+
+#[tokio::test]
+async fn a_restarted_server_finds_its_network_without_the_boot_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let boot = boot_node(1).await;
+    let there = listening(2).protocol(echo()).dialing(false).bootnode(boot.local_node());
+    let there = there.start().await.unwrap();
+    let here = || listening(3).protocol(echo()).data_dir(dir.path());
+    let first = here().bootnode(boot.local_node()).start().await.unwrap();
+    connected(&first, &[there.local_node().id()]).await;
+    while !is_live(&first, there.local_node().id()).await {
+        // Only what has answered a check is kept; until then there is time for a round trip.
+        first.ping_v4(there.local_node()).await.unwrap();
+    }
+    first.stop().await;
+    boot.stop().await;
+    let second = here().start().await.unwrap();
+    connected(&second, &[there.local_node().id()]).await;
+}
+
+#[tokio::test]
+async fn static_and_trusted_nodes_of_an_earlier_run_come_back_until_they_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = || Server::builder(key(1)).protocol(echo()).data_dir(dir.path()).limits(impatient());
+    let there = listening(2).protocol(echo()).start().await.unwrap();
+    let id = there.local_node().id();
+    let run = here().start().await.unwrap();
+    run.add_static(there.local_node());
+    run.add_static(nobody(3).await);
+    run.remove_static(key(3).public().id());
+    run.stop().await;
+
+    let run = here().start().await.unwrap();
+    connected(&run, &[id]).await;
+    assert!(run.peers()[0].is_static());
+    run.remove_static(id);
+    run.add_trusted(Node::new(*key(2).public()));
+    run.stop().await;
+
+    let run = here().start().await.unwrap();
+    assert_eq!(run.peer_count(), 0);
+    run.candidates_wanted().await;
+    run.add_candidate(there.local_node());
+    connected(&run, &[id]).await;
+    assert!(run.peers()[0].is_trusted());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage::{Direction, DisconnectReason, Event, Protocol, Server, StartError};
+use peerage::{Direction, DisconnectReason, Event, Node, Protocol, Server, StartError};
 use tokio::sync::oneshot;
 
 use crate::common::*;
@@ -169,7 +169,7 @@ async fn a_slow_subscriber_is_told_how_much_it_missed() {
     let mut seen = 1;
     for trusted in [true, false].repeat(200) {
         match trusted {
-            true => listening.add_trusted(id),
+            true => listening.add_trusted(Node::new(*key(2).public())),
             false => listening.remove_trusted(id),
         }
         fast.next().await.unwrap();

@@ -8,6 +8,7 @@ mod connect;
 mod discovery;
 mod lifecycle;
 mod limits;
+mod locate;
 mod protocols;
 mod readme;
 mod streams;

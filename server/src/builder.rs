@@ -14,13 +14,17 @@ use peerage_node::{NetList, Node, NodeId, SecretKey};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, Timeouts};
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::broadcast,
+};
 
 use crate::{
     data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
     discovery::{self, DiscoveryConfig, Socket},
     error::StartError,
+    events::{self, Event, Events},
     listener,
     local::Local,
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
@@ -51,6 +55,7 @@ pub struct Builder {
     timeouts: Timeouts,
     dial_timeout: Duration,
     stop_timeout: Duration,
+    events: broadcast::Sender<Event>,
 }
 
 /// Whether a server discovers nodes.
@@ -84,6 +89,7 @@ impl Builder {
             // A SYN that is lost is sent again after 1, 3 and 7 s; go-ethereum waits as long.
             dial_timeout: Duration::from_secs(15),
             stop_timeout: Duration::from_secs(5),
+            events: broadcast::channel(events::BACKLOG).0,
         }
     }
 
@@ -208,6 +214,11 @@ impl Builder {
         self
     }
 
+    /// Subscribes to what will happen, from the start on.
+    pub fn subscribe(&self) -> Events {
+        Events(self.events.subscribe())
+    }
+
     /// Starts the server, within a tokio runtime. When it fails, nothing is left running.
     pub async fn start(self) -> Result<Server, StartError> {
         let (protocols, capabilities) = check_protocols(self.protocols)?;
@@ -268,6 +279,7 @@ impl Builder {
             timeouts: self.timeouts,
             dial_timeout: self.dial_timeout,
             stop_timeout: self.stop_timeout,
+            events: self.events,
             random: Random::from_seed(seed),
             data_dir,
             store,

@@ -39,7 +39,7 @@ const SEED_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 /// Something to be kept, or to be told of what is.
 enum Keep {
     List(List, Box<Node>),
-    Op(StoreOp),
+    Op(Box<StoreOp>),
     Seeds(oneshot::Sender<Vec<SeedNode>>),
     Unlist(List, NodeId),
 }
@@ -51,7 +51,7 @@ pub(crate) struct Keeper(mpsc::Sender<Keep>);
 impl Keeper {
     /// Something that discovery wants kept.
     pub(crate) fn op(&self, op: StoreOp) {
-        self.keep(Keep::Op(op));
+        self.keep(Keep::Op(Box::new(op)));
     }
 
     /// A node that the user adds to a list.
@@ -158,7 +158,7 @@ impl State {
             let listed = match keep {
                 Keep::List(list, node) => self.store.add_listed(list, &node),
                 Keep::Op(op) => {
-                    ops.push(op);
+                    ops.push(*op);
                     continue;
                 }
                 Keep::Seeds(done) => {

@@ -28,7 +28,7 @@ use crate::{
     dialer::{BoxedStream, Dialed, Dialer},
     discovery::{self, Reach},
     error::ConnectError,
-    events::{self, Event},
+    events::Event,
     keep::{self, Keeper},
     link::Link,
     listener::{self, Incoming},
@@ -87,6 +87,7 @@ pub(crate) struct Plan {
     pub(crate) timeouts: Timeouts,
     pub(crate) dial_timeout: Duration,
     pub(crate) stop_timeout: Duration,
+    pub(crate) events: broadcast::Sender<Event>,
     pub(crate) random: Random,
     pub(crate) data_dir: Option<DataDir>,
     pub(crate) store: Box<dyn NodeStore>,
@@ -99,7 +100,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (tell, told) = mpsc::unbounded_channel();
     let (accepted_sender, accepted) = mpsc::channel(listener::UNJUDGED);
     let (accepting, may_accept) = watch::channel(false);
-    let (events, _) = broadcast::channel(events::BACKLOG);
+    let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
     let (shown, local) = watch::channel(plan.node);

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, io, path::PathBuf, process, time::Duration};
 
 use clap::Args;
 use indicatif::MultiProgress;
-use peerage::{Builder, Event, Limits, NodeId, Server};
+use peerage::{Builder, Event, Events, Limits, NodeId, Server};
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -90,8 +90,8 @@ async fn serve(settings: Settings, mut report: Report) -> Result<(), Failure> {
     let signals = Signals::new().map_err(Failure::Runtime)?;
     let asked = signal(SignalKind::user_defined1()).map_err(Failure::Runtime)?;
     let (echoed, messages) = mpsc::channel(WAITING_MESSAGES);
-    let server = start(&settings, echoed).await?;
-    let followed = follow(&server, settings, signals, asked, messages, &mut report).await;
+    let (server, events) = start(&settings, echoed).await?;
+    let followed = follow(&server, events, signals, asked, messages, &mut report).await;
     // Ends at once after a signal; where output failed, the peers still get their goodbye.
     server.stop().await;
     followed?;
@@ -99,8 +99,11 @@ async fn serve(settings: Settings, mut report: Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A server as the settings have it, but without static nodes.
-async fn start(settings: &Settings, echoed: mpsc::Sender<Echoed>) -> Result<Server, Failure> {
+/// A server as the settings have it, and everything that happens in it.
+async fn start(
+    settings: &Settings,
+    echoed: mpsc::Sender<Echoed>,
+) -> Result<(Server, Events), Failure> {
     let is_bootnode = settings.is_bootnode()?;
     let data_dir = settings.data_dir()?;
     let key_file = settings.key_file.clone().or_else(|| Some(data_dir.as_ref()?.join("nodekey")));
@@ -126,7 +129,11 @@ async fn start(settings: &Settings, echoed: mpsc::Sender<Echoed>) -> Result<Serv
     for spec in &settings.echo {
         builder = builder.protocol(echo::protocol(*spec, echoed.clone()));
     }
-    Ok(builder.start().await?)
+    for node in &settings.static_nodes {
+        builder = builder.static_node(node.clone());
+    }
+    let events = builder.subscribe();
+    Ok((builder.start().await?, events))
 }
 
 /// Where the server listens, and how it finds others.
@@ -152,18 +159,13 @@ fn reach(mut builder: Builder, settings: &Settings, is_bootnode: bool) -> Builde
 /// Reports what happens until a signal has stopped the server.
 async fn follow(
     server: &Server,
-    settings: Settings,
+    mut events: Events,
     signals: Signals,
     mut asked: Signal,
     messages: mpsc::Receiver<Echoed>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let mut events = server.subscribe();
     report.started(server)?;
-    // After the subscription, so that no event about them is missed.
-    for node in settings.static_nodes {
-        server.add_static(node);
-    }
     let (stopping, mut is_stopping) = watch::channel(false);
     let mut stop = tokio::spawn(stop_at_signal(signals, server.clone(), stopping));
     let mut messages = Messages { queue: messages, put_aside: VecDeque::new() };

@@ -185,3 +185,13 @@ async fn a_slow_subscriber_is_told_how_much_it_missed() {
     assert_eq!(missed + rest, seen + 1);
     drop(session);
 }
+
+#[tokio::test]
+async fn a_subscription_to_the_description_misses_nothing_of_the_run() {
+    let builder = Server::builder(key(1)).static_node(nobody(2).await);
+    let mut events = builder.subscribe();
+    let server = builder.start().await.unwrap();
+    dial_failure(&mut events).await;
+    server.stop().await;
+    assert!(events.next().await.is_none());
+}

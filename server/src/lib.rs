@@ -48,8 +48,8 @@
 //! ```
 //!
 //! What decides is in crates of its own, with no I/O: `peerage-rlpx` for one connection,
-//! `peerage-peering` for whom to be connected to. This crate is their driver on tokio: the only one that
-//! touches sockets, clocks, disks and DNS.
+//! `peerage-discovery` for finding nodes, `peerage-peering` for whom to be connected to. This crate is
+//! their driver on tokio: the only one that touches sockets, clocks, disks and DNS.
 //!
 //! ```text
 //!   listener ----> peering task <---- handles (Server)
@@ -57,6 +57,8 @@
 //!           verdicts|  |facts      v
 //!                   v  |
 //!   stream <---> connection task <--- queues ---> protocol tasks
+//!
+//!   datagrams <---> discovery task ---> candidates for peering, operations for the keeping task
 //! ```
 //!
 //! One task per connection, one per protocol and peer; messages go straight from one to the other.

@@ -63,6 +63,80 @@ impl FromStr for ListenAt {
     }
 }
 
+/// Where discovery listens: a UDP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UdpAt(pub(crate) SocketAddr);
+
+/// The text is no UDP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "say where discovery listens as IP:PORT, such as 0.0.0.0:30303 or [::]:30303, or as :PORT; \
+     leave it out with no-discovery"
+)]
+pub(crate) struct UdpError;
+
+impl FromStr for UdpAt {
+    type Err = UdpError;
+
+    fn from_str(text: &str) -> Result<Self, UdpError> {
+        text.parse::<ListenAt>().ok().and_then(ListenAt::address).map(Self).ok_or(UdpError)
+    }
+}
+
+/// A word that belongs to no flag, where there should be none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stray {}
+
+/// There was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it belongs to no flag: boot nodes are named with --bootnodes NODE (--bootnode makes this node one), \
+     nodes to stay connected to with --static NODE"
+)]
+pub(crate) struct StrayError;
+
+impl FromStr for Stray {
+    type Err = StrayError;
+
+    fn from_str(_: &str) -> Result<Self, StrayError> {
+        Err(StrayError)
+    }
+}
+
+/// What a lookup is for: a node, an id alone, or nothing in particular.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LookupFor {
+    /// A node, by its key.
+    Node(Box<Node>),
+    /// An id of which the key is not known.
+    Id(NodeId),
+    /// Any place.
+    Random,
+}
+
+/// The text is nothing to look for.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "look for an enode URL, a node record, a key of 128 digits, an id of 64 digits, or random; \
+     {text:?} is none of them"
+)]
+pub(crate) struct LookupForError {
+    text: String,
+}
+
+impl FromStr for LookupFor {
+    type Err = LookupForError;
+
+    fn from_str(text: &str) -> Result<Self, LookupForError> {
+        if text == "random" {
+            return Ok(Self::Random);
+        }
+        let node = text.parse::<Node>().map(|node| Self::Node(Box::new(node)));
+        node.or_else(|_| text.parse().map(Self::Id))
+            .map_err(|_| LookupForError { text: text.chars().take(80).collect() })
+    }
+}
+
 /// The networks to keep within: at least one, as a node that keeps within none reaches nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Networks(pub(crate) NetList);
@@ -198,6 +272,20 @@ where
         .collect()
 }
 
+/// Values written as an array of strings, each of which may name several with commas between them, as
+/// the flag does; for `#[serde(deserialize_with)]`.
+pub(crate) fn from_lists<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .flat_map(|texts| texts.split(','))
+        .map(|text| text.parse().map_err(D::Error::custom))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +300,30 @@ mod tests {
         for wrong in ["", "30303", "localhost:30303", ":65536", "::1"] {
             assert_eq!(address(wrong), Err(ListenError), "{wrong}");
         }
+    }
+
+    #[test]
+    fn discovery_listens_at_an_address_or_a_port_of_any() {
+        let address = |text: &str| text.parse::<UdpAt>().map(|at| at.0);
+        assert_eq!(address("127.0.0.1:0"), Ok("127.0.0.1:0".parse().unwrap()));
+        assert_eq!(address(":1"), Ok("0.0.0.0:1".parse().unwrap()));
+        for wrong in ["none", "", "30303", "localhost:1"] {
+            assert_eq!(address(wrong), Err(UdpError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_lookup_is_for_a_node_an_id_or_anything() {
+        let id = "aa".repeat(32);
+        let key = "ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd3138\
+                   7574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f";
+        assert!(matches!(id.parse(), Ok(LookupFor::Id(found)) if found.to_string() == id));
+        for text in [key.to_owned(), format!("enode://{key}@10.0.0.1:1")] {
+            assert!(matches!(text.parse(), Ok(LookupFor::Node(_))), "{text}");
+        }
+        assert!(matches!("random".parse(), Ok(LookupFor::Random)));
+        let error = "peer".parse::<LookupFor>().unwrap_err().to_string();
+        assert!(error.contains("\"peer\" is none of them"), "{error}");
     }
 
     #[test]

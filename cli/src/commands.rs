@@ -3,5 +3,6 @@
 pub(crate) mod devnet;
 pub(crate) mod enr;
 pub(crate) mod key;
+pub(crate) mod lookup;
 pub(crate) mod ping;
 pub(crate) mod run;

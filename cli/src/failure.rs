@@ -3,7 +3,13 @@
 use std::{io, process::ExitCode};
 
 use crate::{
-    commands::{devnet::DevnetError, enr::EnrError, ping::PingError, run::config::ConfigError},
+    commands::{
+        devnet::DevnetError,
+        enr::EnrError,
+        lookup::LookupError,
+        ping::{PingError, v4::PingV4Error},
+        run::config::ConfigError,
+    },
     key_file::KeyFileError,
 };
 
@@ -22,12 +28,18 @@ pub(crate) enum Failure {
     /// The key could not be read or written.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
+    /// The lookup found nothing.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// Standard output or the runtime failed.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
     /// The node did not answer.
     #[error(transparent)]
     Ping(#[from] PingError),
+    /// The node did not answer over UDP.
+    #[error(transparent)]
+    PingV4(#[from] PingV4Error),
     /// The runtime or the signal handlers could not be set up.
     #[error("the operating system refuses what a server needs: {0}")]
     Runtime(#[source] io::Error),

@@ -10,6 +10,7 @@ mod failure;
 mod key_file;
 mod log;
 mod output;
+mod probe;
 mod reason;
 mod rlp;
 
@@ -28,7 +29,8 @@ use crate::failure::Failure;
     after_help = "Examples:
   peerage devnet                                 a private network in one process, in seconds
   peerage run --data-dir ./node --echo demo/1/4  a node that answers every message with itself
-  peerage ping enode://…@203.0.113.7:30303       is that node there, and what does it speak?"
+  peerage ping enode://…@203.0.113.7:30303       is that node there, and what does it speak?
+  peerage lookup --bootnodes enode://…@203.0.113.7:30303     who is in that network?"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -42,6 +44,7 @@ enum Command {
     Enr(commands::enr::Enr),
     #[command(subcommand)]
     Key(commands::key::Key),
+    Lookup(commands::lookup::Lookup),
     Ping(commands::ping::Ping),
     Run(commands::run::Run),
 }
@@ -52,6 +55,7 @@ impl Command {
             Self::Devnet(devnet) => devnet.run(),
             Self::Enr(enr) => enr.run(),
             Self::Key(key) => key.run(),
+            Self::Lookup(lookup) => lookup.run(),
             Self::Ping(ping) => ping.run(),
             Self::Run(run) => run.run(),
         }

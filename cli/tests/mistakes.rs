@@ -4,7 +4,10 @@
 
 mod common;
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+};
 
 use common::run;
 
@@ -26,7 +29,12 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_address = taken.local_addr().unwrap().to_string();
     let data = path("data");
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp_address = udp.local_addr().unwrap().to_string();
+    // A socket that never answers.
+    let silent = format!("{}@{udp_address}", ENODE.split('@').next().unwrap());
     let cut = &ENODE[..60];
+    let two = format!("{ENODE},{cut}");
 
     #[rustfmt::skip]
     let rows: &[(&[&str], i32, &str)] = &[
@@ -43,6 +51,17 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         (&["run", "--trusted", "bob"], 2, "an enode URL, a node record or an id of 64 digits"),
         (&["run", "--net-restrict", "10.0.0.0/33"], 2, "a number from 0 to 32"),
         (&["run", "--net-restrict", ""], 2, "name at least one network"),
+        (&["run", "--bootnodes", cut], 2, "the public key has 52 hexadecimal digits; it must have 128"),
+        (&["run", "--bootnodes", &two], 2, "the public key has 52 hexadecimal digits; it must have 128"),
+        (&["run", "--discovery-listen", "none"], 2, "say where discovery listens as IP:PORT"),
+        (&["run", "--bootnode", ENODE], 2, "boot nodes are named with --bootnodes NODE"),
+        (&["run", "--bootnode", "--no-discovery"], 2, "leave out no-discovery, or bootnode"),
+        (&["run", "--bootnode", "--static", ENODE], 2, "leave out static, or bootnode"),
+        (&["run", "--bootnode", "--echo", "demo/1/4"], 2, "leave out echo, or bootnode"),
+        (&["run", "--bootnode", "--listen", "none"], 2, "name one with listen or discovery-listen"),
+        (&["lookup"], 2, "--bootnodes <NODE>"),
+        (&["lookup", "bob", "--bootnodes", ENODE], 2, "\"bob\" is none of them"),
+        (&["ping", "--v4", ENODE, "--cap", "eth/68"], 2, "cannot be used with"),
         (&["run", "--echo", "demo"], 2, "NAME/VERSION/LENGTH, such as demo/1/4"),
         (&["run", "--log", "a=b=c"], 2, "a log filter is off, error"),
         (&["ping", "10.0.0.1:30303"], 2, "an enr: record, an enode:// URL"),
@@ -64,6 +83,10 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         // The world.
         (&["run", "--data-dir", &data, "--listen", &taken_address], 1, "is in use: stop the program"),
         (&["run", "--data-dir", &data, "--listen", "none", "--echo", "a/1/1", "--echo", "a/1/1"], 1, "a/1 is there twice"),
+        (&["run", "--data-dir", &data, "--listen", "127.0.0.1:0", "--discovery-listen", &udp_address], 1, "UDP port"),
+        (&["ping", "--v4", ENODE.split('@').next().unwrap()], 1, "the node has no UDP endpoint"),
+        (&["ping", "--v4", &silent], 1, "cannot ping by discovery: no answer in time"),
+        (&["lookup", "--bootnodes", &silent], 1, "the boot node does not answer; see that it runs"),
         (&["run", "--config", &path("none.toml")], 2, "cannot read the settings in"),
         (&["ping", cut], 2, "the public key has 52 hexadecimal digits"),
         (&["ping", ENODE.split('@').next().unwrap()], 1, "name it with HOST:PORT"),
@@ -81,6 +104,10 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         ("static = [\"me\"]\n", "line 1: a node is named by"),
         ("listen = \n", "line 1: "),
         ("dial-ratio = 0\n", "at least 1"),
+        ("bootnodes = [\"me\"]\n", "line 1: a node is named by"),
+        ("bootnode = \"me\"\n", "line 1: invalid type"),
+        ("discovery-listen = \"none\"\n", "line 1: say where discovery listens"),
+        ("bootnode = true\nno-discovery = true\n", "leave out no-discovery, or bootnode"),
     ];
     for (content, sentence) in files {
         config(content);

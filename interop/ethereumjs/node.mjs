@@ -1,8 +1,10 @@
-// @ethereumjs/devp2p as a foreign node that the interop harness drives: RLPx only, its discovery stays off.
+// @ethereumjs/devp2p as a foreign node that the interop harness drives: RLPx, and beside it discovery v4. The two know nothing
+// of each other: wired together, they dial every node that is found, their own included.
 //
-//   node node.mjs --key <64 hex digits> [--listen PORT] [--cap demo/1/4]... [--echo] [--max-peers N]
+//   node node.mjs --key <64 hex digits> [--listen PORT [--discovery]] [--cap demo/1/4]... [--echo] [--max-peers N]
 //
-// One JSON object a line: events on stdout, commands on stdin (dial, send, disconnect; see `commands` below).
+// One JSON object a line: events on stdout, commands on stdin (dial, send, disconnect; see `commands` below; with --discovery
+// those of discovery.mjs too).
 // The end of stdin ends the process.
 import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
@@ -11,11 +13,13 @@ import { Common, Mainnet } from '@ethereumjs/common'
 import { Peer, RLPx } from '@ethereumjs/devp2p'
 import { bytesToUnprefixedHex as hex, hexToBytes, utf8ToBytes } from '@ethereumjs/util'
 import snappy from 'snappyjs'
+import { discover } from './discovery.mjs'
 
 const { values: options } = parseArgs({
   options: {
     key: { type: 'string' },
     listen: { type: 'string' },
+    discovery: { type: 'boolean', default: false },
     cap: { type: 'string', multiple: true, default: ['demo/1/4'] },
     echo: { type: 'boolean', default: false },
     'max-peers': { type: 'string', default: '25' },
@@ -74,7 +78,8 @@ observe('_handleDisconnect', (peer) => print({ event: 'disconnect', by: 'remote'
 observe('_sendDisconnect', (_, reason) => print({ event: 'disconnect', by: 'local', reason }))
 observe('_onSocketClose', (_, failed) => print({ event: 'closed', reset: failed }))
 
-const rlpx = new RLPx(hexToBytes(`0x${options.key}`), {
+const key = hexToBytes(`0x${options.key}`)
+const rlpx = new RLPx(key, {
   capabilities: options.cap.map(capability),
   clientId: utf8ToBytes('ethereumjs-devp2p/v10.0.0/interop'),
   common: new Common({ chain: Mainnet }),
@@ -82,8 +87,9 @@ const rlpx = new RLPx(hexToBytes(`0x${options.key}`), {
   maxPeers: Number(options['max-peers']),
 })
 const peers = new Set()
-rlpx.events.on('listening', () => {
+rlpx.events.on('listening', async () => {
   const { address, port } = rlpx._server.address()
+  if (options.discovery) Object.assign(commands, await discover(key, port, print))
   print({ event: 'listening', id: hex(rlpx.id), enode: `enode://${hex(rlpx.id)}@${address}:${port}` })
 })
 rlpx.events.on('peer:added', (peer) => {

@@ -1,24 +1,28 @@
 //! Nodes that others wrote, behind one vocabulary of commands and events.
 //!
-//! All tell `listening` (`enode`) or `ready`, `hello` (`caps`, and what else of it they show), `connect`,
-//! `disconnect` (`by`, `reason`), `closed`; those with capabilities of our choice also `sent` and `message` (`protocol`, `code`,
-//! `size`, `sha256`).
+//! All tell `listening` (`enode`) or `ready`. Those that a test drives tell `hello` (`caps`, and what else of it they show),
+//! `connect`, `disconnect` (`by`, `reason`), `closed`; those with capabilities of our choice also `sent` and `message`
+//! (`protocol`, `code`, `size`, `sha256`). What they tell of discovery is in [`discovery`](super::discovery).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::netns::Netns;
 use crate::process::{Process, text};
 
-/// A foreign implementation of RLPx.
+/// A foreign implementation of RLPx, and of discovery where it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Implementation {
-    /// `@ethereumjs/devp2p`, in JavaScript. Sends Disconnect as a bare number.
+    /// `@ethereumjs/devp2p`, in JavaScript. Sends Disconnect as a bare number. Discovery v4 without records.
     Ethereumjs,
-    /// `ethrex-p2p`, in Rust. Speaks `eth` and `snap` only.
+    /// `@ethereumjs/client`, a whole execution client on a private chain. It takes no commands, finds its peers
+    /// by discovery v4, and tells what its own `admin_peers` says of them.
+    EthereumjsClient,
+    /// `ethrex-p2p`, in Rust. Speaks `eth` and `snap` only, and discovery v4 with records.
     Ethrex,
     /// The `p2p` package of Trinity, in Python. Stays where there is no capability in common.
     Trinity,
@@ -34,6 +38,9 @@ impl Implementation {
             };
         match self {
             Self::Ethereumjs => same("ethereumjs/package-lock.json", ".cache/ethereumjs/installed"),
+            Self::EthereumjsClient => {
+                same("ethereumjs-client/package-lock.json", ".cache/ethereumjs-client/installed")
+            }
             Self::Ethrex => here(EXNODE).is_file(),
             Self::Trinity => same("trinity/requirements.txt", ".cache/trinity/installed"),
         }
@@ -43,26 +50,39 @@ impl Implementation {
     pub const fn client(self) -> &'static str {
         match self {
             Self::Ethereumjs => "ethereumjs-devp2p/v10.0.0/interop",
+            // It goes on with the platform.
+            Self::EthereumjsClient => "EthereumJS/0.10.5",
             Self::Ethrex => "ethrex-p2p/v24.0.0/interop",
             Self::Trinity => "trinity/v0.1.0a37/interop",
         }
     }
 
-    /// The secret key of its node: the same in every run, one for each implementation.
-    fn key(self) -> String {
-        match self {
+    /// The secret key of its node number `number`: the same in every run. `None` if it makes its own.
+    fn key(self, number: u8) -> Option<String> {
+        let implementation = match self {
             Self::Ethereumjs => "e1",
+            Self::EthereumjsClient => return None,
             Self::Ethrex => "e2",
             Self::Trinity => "71",
+        };
+        Some(format!("{}{number:02x}", implementation.repeat(31)))
+    }
+
+    /// Where its driver lies.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Ethereumjs => "ethereumjs",
+            Self::EthereumjsClient => "ethereumjs-client",
+            Self::Ethrex => "ethrex",
+            Self::Trinity => "trinity",
         }
-        .repeat(32)
     }
 
     fn command(self, net: &Netns) -> Command {
         match self {
-            Self::Ethereumjs => {
+            Self::Ethereumjs | Self::EthereumjsClient => {
                 let mut command = net.command("node");
-                command.arg(here("ethereumjs/node.mjs"));
+                command.arg(here(&format!("{}/node.mjs", self.folder())));
                 command
             }
             Self::Ethrex => net.command(here(EXNODE)),
@@ -79,6 +99,7 @@ impl fmt::Display for Implementation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ethereumjs => "ethereumjs",
+            Self::EthereumjsClient => "the client of ethereumjs",
             Self::Ethrex => "ethrex-p2p",
             Self::Trinity => "Trinity",
         })
@@ -102,19 +123,45 @@ pub enum Fill {
 
 /// A running foreign node.
 pub struct Foreign {
-    process: Process,
+    pub(crate) process: Process,
+    /// For those that keep something.
+    _data: TempDir,
 }
 
 impl Foreign {
-    /// Starts a node. Beside its key it is given `arguments`: `--listen PORT` (0 for any, but ethrex wants to know),
-    /// and for those with capabilities of our choice `--cap NAME/VERSION/LENGTH` (`demo/1/4` by default) and `--echo`.
+    /// Starts a node. Beside its key it is given `arguments`: `--listen PORT` (0 for any, but those in Rust and whole
+    /// clients want to know); for those with capabilities of our choice `--cap NAME/VERSION/LENGTH` (`demo/1/4` by
+    /// default) and `--echo`; for those with discovery `--discovery`, and `--bootnodes ENODE` for those that
+    /// find others without being told to.
     ///
     /// # Panics
     /// If it cannot be started.
     pub fn spawn(net: &Netns, implementation: Implementation, arguments: &[&str]) -> Self {
+        Self::spawn_one_of(net, implementation, 1, arguments)
+    }
+
+    /// [`spawn`](Self::spawn) for a test that needs several: each `number` has a key of its own.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn_one_of(
+        net: &Netns,
+        implementation: Implementation,
+        number: u8,
+        arguments: &[&str],
+    ) -> Self {
+        let data = TempDir::new().expect("because there is a place for temporary files");
         let mut command = implementation.command(net);
-        command.args(["--key", &implementation.key()]).args(arguments);
-        Self { process: Process::spawn(net, &implementation.to_string(), &mut command) }
+        match implementation.key(number) {
+            Some(key) => command.args(["--key", &key]),
+            None => command.arg("--data-dir").arg(data.path()),
+        };
+        command.args(arguments);
+        let name = match number {
+            1 => implementation.to_string(),
+            _ => format!("{implementation} ({number})"),
+        };
+        Self { process: Process::spawn(net, &name, &mut command), _data: data }
     }
 
     /// Waits until it listens: its `enode:` URL.

@@ -16,11 +16,13 @@
 //! here and how to install it.
 #![forbid(unsafe_code)]
 
+mod discovery;
 mod foreign;
 mod netns;
 mod peerage;
 mod process;
 
+pub use discovery::public_key;
 pub use foreign::{Fill, Foreign, Implementation};
 pub use netns::Netns;
 pub use peerage::{Exit, Peerage};

@@ -1,5 +1,9 @@
 //! Our own `peerage` command, built once and run in a namespace.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,12 +17,12 @@ use crate::process::{Process, text};
 /// Names a binary to test instead of the one that is built here.
 const OVERRIDE: &str = "PEERAGE_BIN";
 
-/// A running `peerage run --json`, with a fresh key, on loopback.
+/// A running `peerage run --json`, on loopback.
 pub struct Peerage {
     process: Process,
-    enode: String,
+    started: Value,
     /// Holds its key and whatever else it keeps.
-    _data: TempDir,
+    data: TempDir,
 }
 
 /// What a [`Peerage`] that has stopped left behind.
@@ -31,24 +35,75 @@ pub struct Exit {
 }
 
 impl Peerage {
-    /// Starts `peerage run` with `arguments`, and waits until it has started.
+    /// Starts `peerage run` with `arguments` and a fresh key, and waits until it has started.
     ///
     /// # Panics
     /// If it cannot be built or started.
     pub fn run(net: &Netns, arguments: &[&str]) -> Self {
         let data = TempDir::new().expect("because there is a place for temporary files");
+        Self::start(net, data, "127.0.0.1:0", arguments)
+    }
+
+    /// [`run`](Self::run), with this secret key of 64 hex digits.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_with_key(net: &Netns, key: &str, arguments: &[&str]) -> Self {
+        let data = TempDir::new().expect("because there is a place for temporary files");
+        // `peerage` refuses a key that others can read.
+        let mut options = OpenOptions::new();
+        let file =
+            options.write(true).create_new(true).mode(0o600).open(data.path().join("nodekey"));
+        let written = file.and_then(|mut file| file.write_all(key.as_bytes()));
+        written.expect("because the folder is new");
+        Self::start(net, data, "127.0.0.1:0", arguments)
+    }
+
+    /// Stops it as an operator does, and starts it again where it was, with what it has kept.
+    ///
+    /// # Panics
+    /// If it does not stop, or cannot be started.
+    pub fn restart(self, net: &Netns, arguments: &[&str]) -> Self {
+        let address = self.discovery().to_string();
+        let (data, _) = self.end();
+        Self::start(net, data, &address, arguments)
+    }
+
+    fn start(net: &Netns, data: TempDir, listen: &str, arguments: &[&str]) -> Self {
         let mut command = net.command(binary());
-        command.args(["run", "--json", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
+        command.args(["run", "--json", "--listen", listen, "--data-dir"]).arg(data.path());
         command.args(arguments);
         let mut process = Process::spawn(net, "peerage", &mut command);
         let started = process.event("started");
-        let enode = text(&started["enode"]).to_owned();
-        Self { process, enode, _data: data }
+        Self { process, started, data }
     }
 
     /// Where it listens.
     pub fn enode(&self) -> String {
-        self.enode.clone()
+        text(&self.started["enode"]).to_owned()
+    }
+
+    /// Its record, as it was when it started.
+    pub fn enr(&self) -> String {
+        text(&self.started["enr"]).to_owned()
+    }
+
+    /// Where it takes the datagrams of discovery.
+    ///
+    /// # Panics
+    /// If it takes none.
+    pub fn discovery(&self) -> SocketAddr {
+        let address = text(&self.started["discovery"]).parse();
+        address.expect("because it is an address")
+    }
+
+    /// What its table of nodes is now: the event `table`.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn table(&mut self) -> Value {
+        self.process.signal("USR1");
+        self.process.event("table")
     }
 
     /// [`Process::event`].
@@ -65,11 +120,30 @@ impl Peerage {
     ///
     /// # Panics
     /// If it does not stop.
-    pub fn stop(mut self) -> Exit {
+    pub fn stop(self) -> Exit {
+        self.end().1
+    }
+
+    fn end(mut self) -> (TempDir, Exit) {
         self.process.signal("TERM");
         self.process.event("stopped");
         let (status, events) = self.process.finish();
-        Exit { success: status.success(), events }
+        (self.data, Exit { success: status.success(), events })
+    }
+
+    /// What `peerage` prints with `--json`, one object a line, for a command that ends by itself; and whether its exit
+    /// code is 0.
+    ///
+    /// # Panics
+    /// If it cannot be run, or prints something else.
+    pub fn lines(net: &Netns, arguments: &[&str]) -> (Vec<Value>, bool) {
+        let output = net.command(binary()).args(arguments).output().expect("because it was built");
+        let lines: Result<Vec<Value>, _> =
+            serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect();
+        let lines = lines.unwrap_or_else(|error| {
+            panic!("`peerage {arguments:?}` printed no JSON ({error}): {output:?}")
+        });
+        (lines, output.status.success())
     }
 
     /// What `peerage` prints, as one JSON object, for a command that ends by itself; and whether its exit code is 0.

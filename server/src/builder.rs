@@ -3,25 +3,34 @@
 //! Everything that can be wrong is found here, before anything runs.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use peerage_machine::Random;
-use peerage_node::{LocalRecord, NetList, Node, NodeId, SecretKey};
+use peerage_node::{NetList, Node, NodeId, SecretKey};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, Timeouts};
+
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::broadcast,
+};
 
 use crate::{
     data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
+    discovery::{self, DiscoveryConfig, Socket},
     error::StartError,
+    events::{self, Event, Events},
     listener,
+    local::Local,
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
     run::{self, Plan},
     server::Server,
+    store::{List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
 };
 
 /// The largest Hello that peers accept, in bytes (`peerage-rlpx` refuses more itself).
@@ -37,6 +46,8 @@ pub struct Builder {
     trusted: Vec<NodeId>,
     limits: Limits,
     dialing: bool,
+    discovery: DiscoveryConfig,
+    discovers: Discovers,
     net_restrict: Option<NetList>,
     client_name: String,
     data_dir: Option<PathBuf>,
@@ -44,6 +55,18 @@ pub struct Builder {
     timeouts: Timeouts,
     dial_timeout: Duration,
     stop_timeout: Duration,
+    events: broadcast::Sender<Event>,
+}
+
+/// Whether a server discovers nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Discovers {
+    /// Nobody said, so a server does that others can find.
+    IfListening,
+    No,
+    /// And does nothing else.
+    Only,
+    Yes,
 }
 
 impl Builder {
@@ -56,6 +79,8 @@ impl Builder {
             trusted: Vec::new(),
             limits: Limits::default(),
             dialing: true,
+            discovery: DiscoveryConfig::default(),
+            discovers: Discovers::IfListening,
             net_restrict: None,
             client_name: default_client_name(),
             data_dir: None,
@@ -64,6 +89,7 @@ impl Builder {
             // A SYN that is lost is sent again after 1, 3 and 7 s; go-ethereum waits as long.
             dial_timeout: Duration::from_secs(15),
             stop_timeout: Duration::from_secs(5),
+            events: broadcast::channel(events::BACKLOG).0,
         }
     }
 
@@ -103,6 +129,47 @@ impl Builder {
         self
     }
 
+    /// Discovers nodes in this way, also on a server that does not listen. By default, a server that
+    /// listens discovers, and takes datagrams at the port that it listens on.
+    pub fn discovery(mut self, config: DiscoveryConfig) -> Self {
+        self.discovery = config;
+        self.discovers = Discovers::Yes;
+        self
+    }
+
+    /// Begins discovery with this node, and comes back to it: see [`DiscoveryConfig::bootnodes`].
+    pub fn bootnode(mut self, node: Node) -> Self {
+        self.discovery.bootnodes.push(node);
+        self.want_discovery()
+    }
+
+    /// Takes datagrams of discovery here: see [`DiscoveryConfig::listen`].
+    pub fn discovery_listen(mut self, address: SocketAddr) -> Self {
+        self.discovery.listen = Some(address);
+        self.want_discovery()
+    }
+
+    /// Discovers nobody and cannot be discovered, whatever else is said of discovery before or after but
+    /// by [`discovery`](Self::discovery).
+    pub fn no_discovery(mut self) -> Self {
+        self.discovers = Discovers::No;
+        self
+    }
+
+    /// Serves discovery and nothing else, as a boot node: takes datagrams at the address to
+    /// [`listen`](Self::listen) on, but no connections, and dials nobody.
+    pub fn discovery_only(mut self) -> Self {
+        self.discovers = Discovers::Only;
+        self
+    }
+
+    fn want_discovery(mut self) -> Self {
+        if self.discovers == Discovers::IfListening {
+            self.discovers = Discovers::Yes;
+        }
+        self
+    }
+
     /// Has nothing to do with addresses outside these networks, in either direction.
     pub fn net_restrict(mut self, networks: NetList) -> Self {
         self.net_restrict = Some(networks);
@@ -115,8 +182,9 @@ impl Builder {
         self
     }
 
-    /// Keeps here what has to outlive a restart: the sequence number of our record. Made if missing;
-    /// one server at a time. Without, the number is taken from the clock.
+    /// Keeps here what has to outlive a restart: the sequence number of our record, the nodes that
+    /// discovery knows, and the static and trusted nodes that were added while the server ran. Made if
+    /// missing; one server at a time. Without, the number is taken from the clock, and the rest is lost.
     pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.data_dir = Some(path.as_ref().into());
         self
@@ -146,6 +214,11 @@ impl Builder {
         self
     }
 
+    /// Subscribes to what will happen, from the start on.
+    pub fn subscribe(&self) -> Events {
+        Events(self.events.subscribe())
+    }
+
     /// Starts the server, within a tokio runtime. When it fails, nothing is left running.
     pub async fn start(self) -> Result<Server, StartError> {
         let (protocols, capabilities) = check_protocols(self.protocols)?;
@@ -154,43 +227,50 @@ impl Builder {
         getrandom::fill(&mut seed).map_err(StartError::Randomness)?;
 
         let data_dir = self.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let sequence = match &data_dir {
-            Some(dir) => dir.sequence()?,
-            None => None,
+        let kept = Kept::open(data_dir.as_ref()).await?;
+        let attributes = protocols.iter().flat_map(|protocol| &protocol.attributes);
+        let mut local = Local {
+            key: self.key.clone(),
+            attributes: attributes.cloned().collect(),
+            tcp: None,
+            udp: None,
         };
-        let mut record = LocalRecord::new(self.key.clone(), sequence.unwrap_or_else(unix_millis));
-        for (key, rlp) in protocols.iter().flat_map(|protocol| &protocol.attributes) {
-            record.add_attribute(key, rlp.clone())?;
-        }
-        let listener = self.listen.map(listener::bind).transpose()?;
-        let listen = match (&listener, self.listen) {
-            (Some(listener), Some(address)) => Some(
-                listener.local_addr().map_err(|source| StartError::Listen { address, source })?,
-            ),
-            _ => None,
-        };
-        if let Some(address) = listen {
-            state_endpoint(&mut record, address)?;
-        }
-        let node = Node::from_record(record.record().clone());
-        if let Some(dir) = &data_dir {
-            dir.set_sequence(record.seq())?;
-        }
+        // Mistakes in attributes come before those in addresses, which may be nobody's fault.
+        let seq = kept.seq.unwrap_or_else(unix_millis);
+        local.record(seq)?;
+        let Sockets { tcp, udp } =
+            Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
+        local.tcp = tcp.as_ref().map(|(_, address)| *address);
+        local.udp = udp.as_ref().map(|(_, address)| *address);
+        let mut record = local.record(seq)?;
+        let node = local.node(record.record().clone());
+        let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
+        let store = kept.state_seq(record.seq()).await?;
+        let discovery = udp.map(|socket| discovery::Plan {
+            socket: Socket::new(socket),
+            bootnodes: self.discovery.bootnodes,
+            net_restrict: self.net_restrict.clone(),
+            local: local.clone(),
+            // The machine signs the same record again.
+            seq: record.seq() - 1,
+        });
 
         Ok(run::start(Plan {
             key: self.key,
             node,
             client_name: self.client_name,
             protocols: protocols.into_iter().map(Arc::new).collect(),
-            listener,
-            listen,
+            listener: tcp.map(|(listener, _)| listener),
+            listen: local.tcp,
+            discovery,
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,
                 net_restrict: self.net_restrict,
-                static_nodes: self.static_nodes,
-                trusted: self.trusted,
-                dialing: self.dialing,
+                // Of two with one id the later counts: what was said now.
+                static_nodes: [kept_static, self.static_nodes].concat(),
+                trusted: [kept_trusted, self.trusted].concat(),
+                dialing: self.dialing && self.discovers != Discovers::Only,
                 // A server without protocols is there for handshakes: nobody is useless to it.
                 require_shared_capability: !capabilities.is_empty(),
             },
@@ -199,8 +279,10 @@ impl Builder {
             timeouts: self.timeouts,
             dial_timeout: self.dial_timeout,
             stop_timeout: self.stop_timeout,
+            events: self.events,
             random: Random::from_seed(seed),
             data_dir,
+            store,
         }))
     }
 }
@@ -211,6 +293,92 @@ impl std::fmt::Debug for Builder {
             .field("protocols", &self.protocols)
             .field("listen", &self.listen)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an earlier run has left, and where this one leaves its own.
+struct Kept {
+    store: Box<dyn NodeStore>,
+    /// The sequence number of our record.
+    seq: Option<u64>,
+    static_nodes: Vec<Node>,
+    trusted: Vec<NodeId>,
+}
+
+impl Kept {
+    async fn open(dir: Option<&DataDir>) -> Result<Self, StartError> {
+        let Some(dir) = dir else {
+            let store = Box::<MemoryStore>::default();
+            return Ok(Self { store, seq: None, static_nodes: Vec::new(), trusted: Vec::new() });
+        };
+        let path = dir.path().to_path_buf();
+        blocking(move || {
+            let (store, warning) = RedbStore::open(&path)?;
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
+            }
+            let trusted = store.listed(List::Trusted)?;
+            Ok(Self {
+                seq: store.local_seq()?,
+                static_nodes: store.listed(List::Static)?,
+                trusted: trusted.iter().map(Node::id).collect(),
+                store: Box::new(store),
+            })
+        })
+        .await
+    }
+
+    /// Writes which sequence number is used now.
+    async fn state_seq(self, seq: u64) -> Result<Box<dyn NodeStore>, StartError> {
+        let Self { mut store, .. } = self;
+        blocking(move || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            store.apply(now, &[StoreOp::Seq(seq)])?;
+            Ok(store)
+        })
+        .await
+    }
+}
+
+/// Does what may wait for a disk.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StartError> {
+    match tokio::task::spawn_blocking(what).await {
+        Ok(done) => Ok(done?),
+        // Nobody cancels it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The sockets that a server takes connections and datagrams by, each with its address.
+struct Sockets {
+    tcp: Option<(TcpListener, SocketAddr)>,
+    udp: Option<(UdpSocket, SocketAddr)>,
+}
+
+impl Sockets {
+    fn bind(
+        listen: Option<SocketAddr>,
+        datagrams: Option<SocketAddr>,
+        discovers: Discovers,
+    ) -> Result<Self, StartError> {
+        let any = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let (tcp, udp) = match (discovers, listen, datagrams) {
+            (Discovers::No, listen, _) => (listen, None),
+            (Discovers::IfListening, None, _) => (None, None),
+            (Discovers::Only, listen, own) => (None, Some(own.or(listen).unwrap_or_else(any))),
+            (_, None, own) => (None, Some(own.unwrap_or_else(any))),
+            (_, Some(listen), Some(own)) => (Some(listen), Some(own)),
+            (_, Some(listen), None) => {
+                let (tcp, udp) = discovery::bind_beside(listen)?;
+                return Ok(Self { tcp: Some(tcp), udp: Some(udp) });
+            }
+        };
+        Ok(Self {
+            tcp: tcp.map(listener::bind).transpose()?,
+            udp: udp.map(discovery::bind_udp).transpose()?,
+        })
     }
 }
 
@@ -247,26 +415,6 @@ fn check_hello(client: &str, capabilities: &[LocalCapability]) -> Result<(), Sta
     let size = 82 + client.len() + 19 * capabilities.len();
     if size > MAX_HELLO {
         return Err(StartError::HelloTooLarge { size, limit: MAX_HELLO });
-    }
-    Ok(())
-}
-
-/// Puts where we listen into the record. As the world outside is not known yet, a wildcard stands for
-/// this machine only.
-fn state_endpoint(record: &mut LocalRecord, listen: SocketAddr) -> Result<(), StartError> {
-    match listen.ip() {
-        IpAddr::V6(ip) if !ip.is_unspecified() => {
-            record.set_ip6(Some(ip))?;
-            record.set_tcp6(Some(listen.port()))?;
-        }
-        ip => {
-            let ip = match ip {
-                IpAddr::V4(ip) if !ip.is_unspecified() => ip,
-                _ => Ipv4Addr::LOCALHOST,
-            };
-            record.set_ip4(Some(ip))?;
-            record.set_tcp4(Some(listen.port()))?;
-        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use peerage_node::LocalRecordError;
 use peerage_rlpx::{Capability, Fault};
 
-use crate::protocol::MAX_PROTOCOL_LENGTH;
+use crate::{protocol::MAX_PROTOCOL_LENGTH, store::StoreError};
 
 /// Why a server did not start. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The address for discovery cannot be bound.
+    #[error("cannot take datagrams on {address}: {source}")]
+    ListenUdp {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// Something listens on the port already.
     #[error(
         "port {} of {} is in use: stop the program that listens there, or listen on another port",
@@ -75,6 +83,19 @@ pub enum StartError {
     /// The operating system gives no randomness, without which there are no keys.
     #[error("the operating system gives no random bytes: {0}")]
     Randomness(getrandom::Error),
+    /// The node database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The UDP port for discovery is taken.
+    #[error(
+        "UDP port {} of {} is in use: stop the program that has it, or listen on another port",
+        address.port(),
+        address.ip()
+    )]
+    UdpPortInUse {
+        /// The address.
+        address: SocketAddr,
+    },
 }
 
 /// Why a stream did not become a peer.

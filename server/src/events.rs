@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use peerage_node::NodeId;
+use peerage_node::{Node, NodeId};
 use peerage_peering::{
     Slot,
     envelope::{DialFailure, Refusal},
@@ -33,6 +33,21 @@ pub enum Event {
     Lagged {
         /// How many.
         missed: u64,
+    },
+    /// Our own record changed: others see us at another address, or an attribute was set.
+    LocalNodeChanged {
+        /// What [`Server::local_node`](crate::Server::local_node) is from now on.
+        node: Node,
+    },
+    /// Discovery took a node into its table.
+    NodeAdded {
+        /// The node.
+        node: Node,
+    },
+    /// Discovery dropped a node from its table.
+    NodeDropped {
+        /// The node.
+        id: NodeId,
     },
     /// A node became a peer, and its protocols started.
     PeerAdded {

@@ -88,6 +88,8 @@ pub struct NodeInfo {
     pub enr: String,
     /// Where we listen.
     pub listen: Option<SocketAddr>,
+    /// Where discovery takes datagrams; `None` if it is off.
+    pub discovery: Option<SocketAddr>,
     /// By protocol name, what [`Protocol::node_info`] says; `"unknown"` where it offers nothing.
     pub protocols: BTreeMap<String, Value>,
 }

@@ -48,8 +48,8 @@
 //! ```
 //!
 //! What decides is in crates of its own, with no I/O: `peerage-rlpx` for one connection,
-//! `peerage-peering` for whom to be connected to. This crate is their driver on tokio: the only one that
-//! touches sockets, clocks, disks and DNS.
+//! `peerage-discovery` for finding nodes, `peerage-peering` for whom to be connected to. This crate is
+//! their driver on tokio: the only one that touches sockets, clocks, disks and DNS.
 //!
 //! ```text
 //!   listener ----> peering task <---- handles (Server)
@@ -57,6 +57,8 @@
 //!           verdicts|  |facts      v
 //!                   v  |
 //!   stream <---> connection task <--- queues ---> protocol tasks
+//!
+//!   datagrams <---> discovery task ---> candidates for peering, operations for the keeping task
 //! ```
 //!
 //! One task per connection, one per protocol and peer; messages go straight from one to the other.
@@ -67,11 +69,15 @@ mod clock;
 mod connection;
 mod data_dir;
 mod dialer;
+mod discovery;
 mod error;
 mod events;
 mod info;
+mod keep;
 mod link;
 mod listener;
+mod local;
+mod names;
 mod peer;
 mod ping;
 mod protocol;
@@ -98,6 +104,10 @@ pub use peerage_rlpx::{
 pub use builder::Builder;
 pub use channel::{Channel, MAX_PAYLOAD, Message, Receiver, SendError, Sender};
 pub use dialer::{BoxedStream, DialRequest, Dialed, Dialer, TcpDialer, Transport};
+pub use discovery::{
+    DiscoveryConfig, DiscoveryError, Lookup, LookupResult, LookupStep, LookupTarget, PongInfo,
+    TableEntry,
+};
 pub use error::{ConnectError, StartError};
 pub use events::{Event, Events};
 pub use info::{NodeInfo, PeerInfo};

@@ -33,15 +33,15 @@ pub(crate) struct Incoming {
     pub(crate) remote: SocketAddr,
 }
 
-/// Binds `address`. The IPv6 wildcard takes IPv4 too.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+/// Binds `address`, and tells with which port. The IPv6 wildcard takes IPv4 too.
+pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     try_bind(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse { address },
         _ => StartError::Listen { address, source },
     })
 }
 
-fn try_bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn try_bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
         // Systems differ in the default.
@@ -54,7 +54,9 @@ fn try_bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    let listener = TcpListener::from_std(socket.into())?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// Accepts for ever, while `accepting` is true. Ends when the server does.
@@ -108,8 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_busy_port_is_named() {
-        let first = bind(loopback(0)).unwrap();
-        let address = first.local_addr().unwrap();
+        let (first, address) = bind(loopback(0)).unwrap();
         let error = bind(address).unwrap_err();
         assert!(matches!(error, StartError::PortInUse { .. }), "{error}");
         assert!(error.to_string().contains(&address.port().to_string()), "{error}");
@@ -119,8 +120,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_ipv6_wildcard_takes_ipv4_and_tells_its_address_as_such() {
-        let listener = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let (listener, address) = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).unwrap();
+        let port = address.port();
         let (_on, accepting) = watch::channel(true);
         let (accepted, mut incoming) = mpsc::channel(UNJUDGED);
         let task = tokio::spawn(accept(listener, accepting, accepted));
@@ -139,8 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_accepted_until_accepting_is_on() {
-        let listener = bind(loopback(0)).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = bind(loopback(0)).unwrap();
         let (on, accepting) = watch::channel(false);
         let (accepted, mut incoming) = mpsc::channel(UNJUDGED);
         let task = tokio::spawn(accept(listener, accepting, accepted));

@@ -11,7 +11,7 @@ use peerage_machine::{Machine as _, Random};
 use peerage_node::{Node, NodeId, PublicKey, SecretKey};
 use peerage_peering::{
     Server as Peering,
-    envelope::{ConnId, DialError, DialId, Input, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
 };
 use peerage_rlpx::{Fault, Hello, LocalCapability, Shared, Timeouts};
 use tokio::{
@@ -26,14 +26,17 @@ use crate::{
     clock::Clock,
     data_dir::DataDir,
     dialer::{BoxedStream, Dialed, Dialer},
+    discovery::{self, Reach},
     error::ConnectError,
-    events::{self, Event},
+    events::Event,
+    keep::{self, Keeper},
     link::Link,
     listener::{self, Incoming},
     peer::Peer,
     protocol::Protocol,
     roster::Roster,
     server::{Direction, Handle, Server},
+    store::{List, NodeStore},
 };
 
 /// How many names are resolved at once: each takes a thread of the blocking pool.
@@ -51,6 +54,8 @@ pub(crate) enum Told {
     Identified { conn: ConnId, key: PublicKey },
     /// A connection has exchanged Hellos.
     Ready { conn: ConnId, hello: Box<Hello>, shared: Box<[Shared]> },
+    /// A node was looked for.
+    Located { locate: LocateId, node: Option<Box<Node>> },
     /// A name was resolved.
     Resolved { resolve: ResolveId, addresses: Vec<std::net::IpAddr> },
     /// End everything.
@@ -61,6 +66,8 @@ pub(crate) enum Told {
         direction: Direction,
         done: oneshot::Sender<Result<NodeId, ConnectError>>,
     },
+    /// The user trusts a node.
+    Trust(Box<Node>),
 }
 
 /// A server that was described without a mistake.
@@ -73,13 +80,17 @@ pub(crate) struct Plan {
     pub(crate) capabilities: Vec<LocalCapability>,
     pub(crate) listener: Option<TcpListener>,
     pub(crate) listen: Option<SocketAddr>,
+    /// `None` for no discovery.
+    pub(crate) discovery: Option<discovery::Plan>,
     pub(crate) peering: peerage_peering::Config,
     pub(crate) dialer: Arc<dyn Dialer>,
     pub(crate) timeouts: Timeouts,
     pub(crate) dial_timeout: Duration,
     pub(crate) stop_timeout: Duration,
+    pub(crate) events: broadcast::Sender<Event>,
     pub(crate) random: Random,
     pub(crate) data_dir: Option<DataDir>,
+    pub(crate) store: Box<dyn NodeStore>,
 }
 
 /// Starts every task of a server.
@@ -89,12 +100,19 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (tell, told) = mpsc::unbounded_channel();
     let (accepted_sender, accepted) = mpsc::channel(listener::UNJUDGED);
     let (accepting, may_accept) = watch::channel(false);
-    let (events, _) = broadcast::channel(events::BACKLOG);
+    let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
+    let (shown, local) = watch::channel(plan.node);
+    let (commands, commanded) = mpsc::unbounded_channel();
+    let (stopping, may_stop) = watch::channel(false);
+    let reach = |plan: &discovery::Plan| Reach { addr: plan.socket.address(), commands };
+    let discovery = plan.discovery.as_ref().map(reach);
+    let locating = discovery.as_ref().map(|reach| reach.commands.clone());
     let roster = Arc::new(Roster::default());
     let handle = Handle {
-        node: plan.node,
+        local,
+        discovery,
         name: plan.client_name.clone(),
         listen: plan.listen,
         protocols: plan.protocols.clone(),
@@ -102,10 +120,28 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         events: events.downgrade(),
         tell: tell.clone(),
         stopped,
-        wanted,
+        wanted: wanted.clone(),
     };
 
+    let clock = Clock::start();
     let mut tasks = JoinSet::new();
+    let random = Random::from_seed(plan.random.fork());
+    let (keeping, keeper) = keep::Task::new(plan.store, clock, random);
+    tasks.spawn(keeping.run());
+    if let Some(discovery) = plan.discovery {
+        let links = discovery::Links {
+            clock,
+            random: Random::from_seed(plan.random.fork()),
+            commands: commanded,
+            keeper: keeper.clone(),
+            wanted,
+            tell: tell.clone(),
+            shown,
+            events: events.clone(),
+            stopping: may_stop,
+        };
+        tasks.spawn(discovery::Task::new(discovery, links).run());
+    }
     let listening = plan
         .listener
         .map(|listener| tasks.spawn(listener::accept(listener, may_accept, accepted_sender)));
@@ -117,7 +153,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         timeouts: plan.timeouts,
     });
     let run = Run {
-        clock: Clock::start(),
+        clock,
         peering: Peering::new(plan.peering, plan.random.fork()),
         random: plan.random,
         config,
@@ -126,9 +162,12 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         dial_timeout: plan.dial_timeout,
         stop_timeout: plan.stop_timeout,
         resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
+        locating,
         listening,
         tell,
         accepting,
+        keeper: Some(keeper),
+        stopping,
         wanted: wanted_sender,
         events,
         roster,
@@ -153,9 +192,15 @@ struct Run {
     dial_timeout: Duration,
     stop_timeout: Duration,
     resolving: Arc<Semaphore>,
+    /// `None` without discovery.
+    locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
     tell: mpsc::UnboundedSender<Told>,
     accepting: watch::Sender<bool>,
+    /// Until the server stops.
+    keeper: Option<Keeper>,
+    /// Whether discovery is to end.
+    stopping: watch::Sender<bool>,
     wanted: watch::Sender<usize>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,
@@ -287,7 +332,10 @@ impl Run {
                     None => {}
                 }
             }
-            Told::Command(input) => self.input(*input),
+            Told::Command(input) => {
+                self.remember(&input);
+                self.input(*input);
+            }
             Told::Dialed { dial, result } => self.on_dialed(dial, result),
             Told::Identified { conn, key } => {
                 if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) {
@@ -304,11 +352,32 @@ impl Run {
                     self.input(Input::Ready { conn, shared: count });
                 }
             }
+            Told::Located { locate, node } => {
+                self.input(Input::Located { locate, node: node.map(|node| *node) });
+            }
             Told::Resolved { resolve, addresses } => {
                 self.input(Input::Resolved { resolve, addresses });
             }
+            Told::Trust(node) => {
+                let id = node.id();
+                if let Some(keeper) = &self.keeper {
+                    keeper.list(List::Trusted, *node);
+                }
+                self.input(Input::AddTrusted { id });
+            }
             Told::Stop => self.on_stop(),
             Told::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
+        }
+    }
+
+    /// Keeps what a user changes at run time.
+    fn remember(&self, input: &Input) {
+        let Some(keeper) = &self.keeper else { return };
+        match input {
+            Input::AddStatic { node } => keeper.list(List::Static, node.clone()),
+            Input::RemoveStatic { id } => keeper.unlist(List::Static, *id),
+            Input::RemoveTrusted { id } => keeper.unlist(List::Trusted, *id),
+            _ => {}
         }
     }
 
@@ -320,6 +389,8 @@ impl Run {
         if let Some(listening) = self.listening.take() {
             listening.abort();
         }
+        self.stopping.send_replace(true);
+        self.keeper = None;
         self.input(Input::Stop);
     }
 

@@ -14,6 +14,7 @@ use crate::{
     builder::Builder,
     dialer::BoxedStream,
     dialer::Transport,
+    discovery::Reach,
     error::ConnectError,
     events::{Event, Events},
     info::{NodeInfo, PeerInfo, node_infos},
@@ -32,7 +33,10 @@ pub struct Server(pub(crate) Arc<Handle>);
 
 /// What all handles share.
 pub(crate) struct Handle {
-    pub(crate) node: Node,
+    /// Ourselves, as it stands.
+    pub(crate) local: watch::Receiver<Node>,
+    /// `None` if discovery is off.
+    pub(crate) discovery: Option<Reach>,
     pub(crate) name: String,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) protocols: Arc<[Arc<Protocol>]>,
@@ -59,7 +63,8 @@ impl Server {
     }
 
     /// Makes a node static: connected to for ever, in a place of its own, even on a full server. A
-    /// static node that is named with another endpoint is dialed there from now on.
+    /// static node that is named with another endpoint is dialed there from now on. Outlives a restart
+    /// with a [data directory](Builder::data_dir).
     pub fn add_static(&self, node: Node) {
         self.tell(Input::AddStatic { node });
     }
@@ -69,9 +74,11 @@ impl Server {
         self.tell(Input::RemoveStatic { id });
     }
 
-    /// Trusts a node: it may always connect, even to a full server. Does not dial it.
-    pub fn add_trusted(&self, id: NodeId) {
-        self.tell(Input::AddTrusted { id });
+    /// Trusts a node: it may always connect, even to a full server. Does not dial it. Outlives a restart
+    /// with a [data directory](Builder::data_dir); its key is enough.
+    pub fn add_trusted(&self, node: Node) {
+        // Fails if the server has stopped.
+        let _ = self.0.tell.send(Told::Trust(Box::new(node)));
     }
 
     /// Trusts a node no longer. A connection to it goes on.
@@ -138,9 +145,10 @@ impl Server {
         *self.0.stopped.borrow() || self.0.tell.is_closed()
     }
 
-    /// Ourselves, as others can be told: our record, with where we listen.
+    /// Ourselves, as others can be told: our record, with where we listen. Changes where discovery
+    /// learns our address ([`Event::LocalNodeChanged`]).
     pub fn local_node(&self) -> Node {
-        self.0.node.clone()
+        self.0.local.borrow().clone()
     }
 
     /// Where we listen, with the port that the system chose if 0 was asked for.
@@ -171,12 +179,14 @@ impl Server {
 
     /// What we are and speak.
     pub fn node_info(&self) -> NodeInfo {
+        let node = self.local_node();
         NodeInfo {
-            id: self.0.node.id(),
+            id: node.id(),
             name: self.0.name.clone(),
-            enode: self.0.node.enode_url(),
-            enr: self.0.node.record().map(ToString::to_string).unwrap_or_default(),
+            enode: node.enode_url(),
+            enr: node.record().map(ToString::to_string).unwrap_or_default(),
             listen: self.0.listen,
+            discovery: self.discovery_addr(),
             protocols: node_infos(&self.0.protocols),
         }
     }
@@ -190,7 +200,7 @@ impl Server {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
-            .field("node", &self.0.node)
+            .field("node", &*self.0.local.borrow())
             .field("listen", &self.0.listen)
             .field("peers", &self.peer_count())
             .finish_non_exhaustive()

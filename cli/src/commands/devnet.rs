@@ -6,14 +6,14 @@ mod mesh;
 mod show;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use clap::Args;
 use indicatif::MultiProgress;
-use peerage::{Event, Server};
+use peerage::{Event, Limits, Server};
 use tokio::{
     runtime::Runtime,
     sync::mpsc,
@@ -31,18 +31,26 @@ use crate::{failure::Failure, key_file, log::LogArgs};
 /// How often progress is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
-/// Connects servers in this process into a full mesh, each with each, and lets each pair exchange
-/// messages.
+/// How long after a dial the same node is dialed again.
+const DIAL_AGAIN: Duration = Duration::from_secs(3);
+
+/// Loopback, on a port of the system's choice.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Lets servers in this process find each other, connect into a full mesh, each with each, and exchange
+/// messages in pairs.
 ///
-/// The servers listen on loopback, on ports of the system's choice, and are told of each other as
-/// static nodes. The exit code is 0 only if every connection came up and every message came through.
+/// The servers listen on loopback, on ports of the system's choice. Each is told of a boot node, which takes
+/// no connections, and of nothing else: all others it finds by discovery over UDP. The exit code is 0 only if
+/// every connection came up and every message came through.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage devnet
   peerage devnet --nodes 20 --messages 1000 --size 4096
+  peerage devnet --nodes 50 --messages 10
   peerage devnet --nodes 3 --json | tail -n 1")]
 pub(crate) struct Devnet {
-    /// How many servers.
+    /// How many servers, beside the boot node.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
     nodes: u16,
     /// How many messages each server sends to each other one.
@@ -52,7 +60,7 @@ pub(crate) struct Devnet {
     #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=8_388_608))]
     size: u32,
     /// Give up after this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// Print one JSON object per event and line; the last is `summary`.
     #[arg(long)]
@@ -67,12 +75,16 @@ pub(crate) struct Devnet {
 pub(crate) enum DevnetError {
     /// Time was up.
     #[error(
-        "after {seconds} s, {connected} of {wanted} connection ends were up and {exchanged} of {wanted} \
+        "after {seconds} s, {found} of {pairs} pairs had found each other, {connected} of {wanted} connection ends were up and {exchanged} of {wanted} \
          exchanges done; {missing}. Try fewer --nodes or --messages, or a longer --timeout"
     )]
     Deadline {
         /// The time there was.
         seconds: u64,
+        /// Pairs of which one had heard of the other.
+        found: usize,
+        /// How many pairs there are.
+        pairs: usize,
         /// Connections that were up, each counted at both of its ends.
         connected: usize,
         /// How many there should have been.
@@ -114,7 +126,15 @@ impl Devnet {
         let live = Arc::new(Live::default());
         let (exchanged, mut exchanges) = mpsc::unbounded_channel();
         let filling = demo::filling(self.size as usize);
-        let mut servers = Vec::new();
+        let boot = Server::builder(key_file::random_key()?)
+            .discovery_only()
+            .listen(ANY_PORT)
+            .start()
+            .await?;
+        // Unbounded, as it is always read, and a pair has a few events.
+        let (heard, mut events) = mpsc::unbounded_channel();
+        let mut servers = Vec::with_capacity(self.nodes.into());
+        let finding = Instant::now();
         for node in 0..usize::from(self.nodes) {
             let protocol = demo::protocol(Exchange {
                 node,
@@ -124,28 +144,29 @@ impl Devnet {
                 done: exchanged.clone(),
             });
             let server = Server::builder(key_file::random_key()?)
-                .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+                .listen(ANY_PORT)
+                .bootnode(boot.local_node())
+                .limits(limits(self.nodes.into()))
                 .protocol(protocol)
                 .start()
                 .await?;
+            follow(node, &server, &heard);
             servers.push(server);
         }
         let mut mesh = Mesh::new(servers.iter().map(|server| server.local_node().id()).collect());
         let mut show = Show::new(self.json, &progress, &mesh, self.messages);
+        show.boot_node(&boot.node_info())?;
         for (node, server) in servers.iter().enumerate() {
             show.node(node, &server.node_info())?;
         }
 
-        let mut events = forward_events(&servers);
-        let connecting = Instant::now();
-        tell_each_of_the_others(&servers);
         let deadline = sleep_until((began + Duration::from_secs(self.timeout)).into());
         tokio::pin!(deadline);
         let mut draw = interval(DRAW_EVERY);
         while !mesh.is_done() {
             tokio::select! {
                 Some((node, event)) = events.recv() => {
-                    mesh.on_event(node, &event, connecting.elapsed());
+                    mesh.on_event(node, &event, finding.elapsed());
                     show.event(node, &event, &mesh)?;
                 }
                 Some(exchanged) = exchanges.recv() => mesh.on_exchanged(exchanged),
@@ -153,10 +174,11 @@ impl Devnet {
                 () = &mut deadline => break,
             }
         }
-        let took = connecting.elapsed();
+        let took = finding.elapsed();
         show.clear();
         // The peers are counted by the servers themselves, while they still run.
         let peers: Vec<usize> = servers.iter().map(Server::peer_count).collect();
+        servers.push(boot);
         stop_all(servers).await;
         if !mesh.is_done() {
             return Err(mesh.deadline_error(self.timeout).into());
@@ -166,31 +188,29 @@ impl Devnet {
     }
 }
 
-/// Events of all servers in one stream, with the number of the server.
-///
-/// The stream may be unbounded: it is always read, and a pair has a few events.
-fn forward_events(servers: &[Server]) -> mpsc::UnboundedReceiver<(usize, Event)> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    for (node, server) in servers.iter().enumerate() {
-        let (mut events, sender) = (server.subscribe(), sender.clone());
-        tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                if sender.send((node, event)).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    receiver
+/// Room for every node as a peer, and as many places to dial from: whoever finds the other dials.
+fn limits(nodes: usize) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_peers = 2 * (nodes - 1);
+    limits.dial_ratio = 2;
+    // All come from one address, at about the same time.
+    limits.max_handshakes = limits.max_handshakes.max(limits.max_peers);
+    limits.subnet_share = 1;
+    // Others are not protected from us here; what failed is tried again while somebody watches.
+    limits.dial_history = DIAL_AGAIN;
+    limits
 }
 
-fn tell_each_of_the_others(servers: &[Server]) {
-    let nodes: Vec<_> = servers.iter().map(Server::local_node).collect();
-    for (at, server) in servers.iter().enumerate() {
-        for (_, node) in nodes.iter().enumerate().filter(|(other, _)| *other != at) {
-            server.add_static(node.clone());
+/// Puts the events of server number `node` into `heard`.
+fn follow(node: usize, server: &Server, heard: &mpsc::UnboundedSender<(usize, Event)>) {
+    let (mut events, heard) = (server.subscribe(), heard.clone());
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if heard.send((node, event)).is_err() {
+                return;
+            }
         }
-    }
+    });
 }
 
 async fn stop_all(servers: Vec<Server>) {

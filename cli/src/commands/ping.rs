@@ -1,5 +1,7 @@
 //! `peerage ping`: is a node there, and what does it say of itself?
 
+pub(crate) mod v4;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
@@ -19,14 +21,19 @@ use crate::{
 
 /// Connects to a node, and shows its Hello, how long a ping takes, or why it refuses us.
 ///
-/// The exit code is 0 if the node gave its Hello.
+/// With --v4, asks by discovery over UDP instead: how long a ping takes, and the node's current record. The
+/// exit code is 0 if the node gave its Hello, or answered the ping.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage ping enode://…@203.0.113.7:30303
-  peerage ping enr:-IS4Q… --cap demo/1 --json")]
+  peerage ping enr:-IS4Q… --cap demo/1 --json
+  peerage ping --v4 enode://…@203.0.113.7:30303")]
 pub(crate) struct Ping {
     /// The node: enode URL with its address, or node record.
     node: Node,
+    /// Ask over UDP, by discovery v4: round trip, record and its sequence number.
+    #[arg(long, conflicts_with = "capabilities")]
+    v4: bool,
     /// The key to show, instead of one made for this once.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -57,9 +64,15 @@ impl Ping {
             Some(path) => key_file::load(path)?,
             None => key_file::random_key()?,
         };
+        if self.v4 {
+            let timeout = self.timeout();
+            let question = v4::Question { node: self.node, timeout, json: self.json };
+            let runtime = Runtime::new().map_err(Failure::Runtime)?;
+            return runtime.block_on(question.ask(key));
+        }
         let mut options = PingOptions::new(key);
         options.capabilities = self.capabilities.iter().map(|spec| spec.0).collect();
-        options.timeout = Duration::from_secs(self.timeout);
+        options.timeout = self.timeout();
         let runtime = Runtime::new().map_err(Failure::Runtime)?;
         let answer = runtime.block_on(peerage::ping(&self.node, options));
         if self.json {
@@ -69,6 +82,10 @@ impl Ping {
         }
         answer.map_err(PingError)?;
         Ok(())
+    }
+
+    const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
     }
 }
 
@@ -135,10 +152,10 @@ fn texts(capabilities: &[Capability]) -> Vec<String> {
 }
 
 /// Milliseconds with three decimals: a round trip on loopback is a fraction of one.
-fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn millis_text(duration: Duration) -> String {
+pub(crate) fn millis_text(duration: Duration) -> String {
     format!("{:.3} ms", millis(duration))
 }

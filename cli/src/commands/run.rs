@@ -2,12 +2,13 @@
 
 pub(crate) mod config;
 pub(crate) mod report;
+mod table;
 
 use std::{collections::VecDeque, io, path::PathBuf, process, time::Duration};
 
 use clap::Args;
 use indicatif::MultiProgress;
-use peerage::{Event, Limits, NodeId, Server};
+use peerage::{Builder, Event, Events, Limits, NodeId, Server};
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -19,7 +20,7 @@ use self::{
     report::Report,
 };
 use crate::{
-    args::{Networks, TrustedId},
+    args::{Networks, Stray, TrustedId, UdpAt},
     echo::{self, Echoed},
     failure::Failure,
     key_file,
@@ -36,28 +37,38 @@ const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Runs a node until SIGINT or SIGTERM.
 ///
+/// It finds others by discovery over UDP, beginning with --bootnodes, and connects to those it finds.
 /// Without --echo the node speaks no capability: it connects to anybody, and most nodes leave it at once.
+/// SIGUSR1 prints the discovery table to standard error; with --json it is an event.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage run --data-dir ./node --listen 127.0.0.1:30303 --echo demo/1/4
+  peerage run --bootnodes enode://…@203.0.113.7:30303 --echo demo/1/4
+  peerage run --bootnode --listen 0.0.0.0:30303
   peerage run --config node.toml --json
+  kill -USR1 PID
 
 A settings file has the names of the flags; flags win:
   listen = \"0.0.0.0:30303\"
+  bootnodes = [\"enr:-IS4Q…\", \"enode://…@203.0.113.8:30303\"]
   static = [\"enode://…@203.0.113.7:30303\"]
   max-peers = 20
   echo = [\"demo/1/4\"]
 
 Events of --json, one per line on standard output:
-  started (enode, enr, listen), peer_added (id, client, caps, shared, inbound, remote),
+  started (id, name, enode, enr, listen, discovery), peer_added (id, client, caps, shared, inbound, remote),
   peer_dropped (id, reason, reason_code, why, by_us, duration_ms), dial_failed (id, why, retry_ms),
-  message (id, protocol, code, size), lagged (missed), stopped")]
+  message (id, protocol, code, size), local_node (enode, enr, seq), lagged (missed), stopped,
+  table (discovery, nodes of id, distance, endpoint, live, checks, failures, seq, known_ms, seen_ms,
+  enode, enr) at SIGUSR1")]
 pub(crate) struct Run {
     /// A TOML file of settings with the names of these flags.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    #[arg(hide = true, value_name = "NODE")]
+    _stray: Option<Stray>,
 }
 
 impl Run {
@@ -77,9 +88,10 @@ impl Run {
 async fn serve(settings: Settings, mut report: Report) -> Result<(), Failure> {
     // Before anything else, so that no signal finds us without a handler.
     let signals = Signals::new().map_err(Failure::Runtime)?;
+    let asked = signal(SignalKind::user_defined1()).map_err(Failure::Runtime)?;
     let (echoed, messages) = mpsc::channel(WAITING_MESSAGES);
-    let server = start(&settings, echoed).await?;
-    let followed = follow(&server, settings, signals, messages, &mut report).await;
+    let (server, events) = start(&settings, echoed).await?;
+    let followed = follow(&server, events, signals, asked, messages, &mut report).await;
     // Ends at once after a signal; where output failed, the peers still get their goodbye.
     server.stop().await;
     followed?;
@@ -87,8 +99,12 @@ async fn serve(settings: Settings, mut report: Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A server as the settings have it, but without static nodes.
-async fn start(settings: &Settings, echoed: mpsc::Sender<Echoed>) -> Result<Server, Failure> {
+/// A server as the settings have it, and everything that happens in it.
+async fn start(
+    settings: &Settings,
+    echoed: mpsc::Sender<Echoed>,
+) -> Result<(Server, Events), Failure> {
+    let is_bootnode = settings.is_bootnode()?;
     let data_dir = settings.data_dir()?;
     let key_file = settings.key_file.clone().or_else(|| Some(data_dir.as_ref()?.join("nodekey")));
     let key = key_file::load_or_create(&key_file.ok_or(ConfigError::NoDataDir)?)?;
@@ -97,9 +113,7 @@ async fn start(settings: &Settings, echoed: mpsc::Sender<Echoed>) -> Result<Serv
     limits.max_peers = settings.max_peers.unwrap_or(limits.max_peers);
     limits.dial_ratio = settings.dial_ratio.unwrap_or(limits.dial_ratio);
     let mut builder = Server::builder(key).limits(limits);
-    if let Some(address) = settings.listen.unwrap_or_default().address() {
-        builder = builder.listen(address);
-    }
+    builder = reach(builder, settings, is_bootnode);
     if let Some(folder) = data_dir {
         builder = builder.data_dir(folder);
     }
@@ -115,23 +129,43 @@ async fn start(settings: &Settings, echoed: mpsc::Sender<Echoed>) -> Result<Serv
     for spec in &settings.echo {
         builder = builder.protocol(echo::protocol(*spec, echoed.clone()));
     }
-    Ok(builder.start().await?)
+    for node in &settings.static_nodes {
+        builder = builder.static_node(node.clone());
+    }
+    let events = builder.subscribe();
+    Ok((builder.start().await?, events))
+}
+
+/// Where the server listens, and how it finds others.
+fn reach(mut builder: Builder, settings: &Settings, is_bootnode: bool) -> Builder {
+    if let Some(address) = settings.listen.unwrap_or_default().address() {
+        builder = builder.listen(address);
+    }
+    for node in &settings.bootnodes {
+        builder = builder.bootnode(node.clone());
+    }
+    if let Some(UdpAt(address)) = settings.discovery_listen {
+        builder = builder.discovery_listen(address);
+    }
+    if is_bootnode {
+        builder = builder.discovery_only();
+    }
+    if settings.no_discovery == Some(true) {
+        builder = builder.no_discovery();
+    }
+    builder
 }
 
 /// Reports what happens until a signal has stopped the server.
 async fn follow(
     server: &Server,
-    settings: Settings,
+    mut events: Events,
     signals: Signals,
+    mut asked: Signal,
     messages: mpsc::Receiver<Echoed>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let mut events = server.subscribe();
     report.started(server)?;
-    // After the subscription, so that no event about them is missed.
-    for node in settings.static_nodes {
-        server.add_static(node);
-    }
     let (stopping, mut is_stopping) = watch::channel(false);
     let mut stop = tokio::spawn(stop_at_signal(signals, server.clone(), stopping));
     let mut messages = Messages { queue: messages, put_aside: VecDeque::new() };
@@ -149,6 +183,8 @@ async fn follow(
                 report.event(&event)?;
                 report.tick(server);
             }
+            // Whoever asks for the table gets it, also while the server stops.
+            Some(()) = asked.recv() => report.table(table::of(server).await.as_deref())?,
             Ok(()) = is_stopping.changed() => report.stopping(),
             _ = status.tick() => report.tick(server),
             Some(echoed) = messages.next() => report.echoed(&echoed)?,

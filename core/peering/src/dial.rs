@@ -6,9 +6,13 @@
 //!
 //! ```text
 //!   (static by name) Resolving --addresses--> Dialing --connected--> Handshaking --> peer
+//!   (static by key)  Locating                    |                        |
 //!                        |                       |                        |
 //!                        +-----------------------+------------------------+--> failed: backoff
 //! ```
+//!
+//! A static node without an address is looked for before each dial, as a name is resolved before each: what
+//! was found once may be wrong by then. The backoff holds for the search as for the dial (row T6).
 //!
 //! Not here: racing the addresses of one node, and deadlines, which are the driver's.
 
@@ -32,15 +36,15 @@ use self::{
 use crate::{
     Config, Limits,
     admission::PeerSet,
-    envelope::{ConnId, DialError, DialFailure, DialId, Output, ResolveId},
+    envelope::{ConnId, DialError, DialFailure, DialId, LocateId, Output, ResolveId},
 };
 
 /// Dials remembered. A dial ends no faster than a handshake with a host that refuses, so this is minutes
 /// of the busiest crawl; forgetting one early costs one dial too many.
 const MAX_HISTORY: usize = 8_192;
 
-/// Addresses of one name that are dialed. A name may have hundreds, of which each is a connection made on
-/// behalf of whoever answers for the name.
+/// Addresses of one name, or of a node that was found, that are dialed. A name may have hundreds, of which
+/// each is a connection made on behalf of whoever answers for the name.
 const MAX_ADDRESSES: usize = 8;
 
 /// Dials under way, dials of the past, and static nodes.
@@ -55,6 +59,7 @@ pub(crate) struct Dialer {
     attempts: BTreeMap<NodeId, Attempt>,
     dials: BTreeMap<DialId, NodeId>,
     resolves: BTreeMap<ResolveId, NodeId>,
+    locates: BTreeMap<LocateId, NodeId>,
     /// Dials that nobody waits for, but which the driver has yet to end; with the reason for that.
     cancelled: BTreeMap<DialId, DisconnectReason>,
     /// By node: until when it is not dialed again.
@@ -67,6 +72,7 @@ pub(crate) struct Dialer {
 /// How far the attempt to connect to a node is.
 #[derive(Clone, Copy, Debug)]
 enum Attempt {
+    Locating { locate: LocateId, key: PublicKey },
     Resolving { resolve: ResolveId, key: PublicKey, port: u16 },
     Dialing(DialId),
     Handshaking(ConnId),
@@ -89,7 +95,7 @@ pub struct StaticNode<'a> {
     /// How often in a row it could not be reached or kept.
     pub failures: u32,
     /// When it is dialed next: a moment in the past where it only waits for a place; `None` while it is
-    /// connected, dialed, or has no endpoint.
+    /// connected, or dialed.
     pub next_dial: Option<Instant>,
 }
 
@@ -105,6 +111,7 @@ impl Dialer {
             attempts: BTreeMap::new(),
             dials: BTreeMap::new(),
             resolves: BTreeMap::new(),
+            locates: BTreeMap::new(),
             cancelled: BTreeMap::new(),
             history: ExpiringMap::new(MAX_HISTORY),
             statics: Statics::default(),
@@ -129,8 +136,6 @@ impl Dialer {
             match self.check(node, peers) {
                 Ok(target) => due.push((id, *node.public_key(), target)),
                 Err(Skip::NetRestricted) => self.fail(now, id, DialFailure::NetRestricted, out),
-                // `AddStatic` brings one.
-                Err(Skip::NoEndpoint) => self.statics.hold(&id),
                 // Stays ready until the other attempt or the handshake has ended.
                 Err(_) => {}
             }
@@ -146,6 +151,12 @@ impl Dialer {
                     self.resolves.insert(resolve, id);
                     self.attempts.insert(id, Attempt::Resolving { resolve, key, port });
                     out.push_back(Output::Resolve { resolve, host });
+                }
+                Target::Unknown => {
+                    let locate = LocateId(self.number());
+                    self.locates.insert(locate, id);
+                    self.attempts.insert(id, Attempt::Locating { locate, key });
+                    out.push_back(Output::Locate { locate, key });
                 }
             }
         }
@@ -228,28 +239,57 @@ impl Dialer {
     ) {
         let Some(id) = self.resolves.remove(&resolve) else { return };
         let Some(Attempt::Resolving { key, port, .. }) = self.attempts.remove(&id) else { return };
+        let found = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+        self.dial_found(now, key, found, peers, out);
+    }
+
+    /// A static node was found, or not.
+    pub(crate) fn on_located(
+        &mut self,
+        now: Instant,
+        locate: LocateId,
+        node: Option<&Node>,
+        peers: &PeerSet,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(id) = self.locates.remove(&locate) else { return };
+        let Some(Attempt::Locating { key, .. }) = self.attempts.remove(&id) else { return };
+        let found = node.filter(|node| node.id() == id).map(Node::tcp_endpoints);
+        self.dial_found(now, key, found.unwrap_or_default(), peers, out);
+    }
+
+    /// Dials a static node where it is said to be.
+    fn dial_found(
+        &mut self,
+        now: Instant,
+        key: PublicKey,
+        found: impl IntoIterator<Item = SocketAddr>,
+        peers: &PeerSet,
+        out: &mut VecDeque<Output>,
+    ) {
+        let id = key.id();
         let mut known = Vec::new();
-        for ip in addresses {
-            let ip = ip.to_canonical();
-            if !ip.is_unspecified() && !known.contains(&ip) && known.len() < MAX_ADDRESSES {
-                known.push(ip);
+        for address in found {
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            let is_usable = !address.ip().is_unspecified() && address.port() != 0;
+            if is_usable && !known.contains(&address) && known.len() < MAX_ADDRESSES {
+                known.push(address);
             }
         }
         if known.is_empty() {
             return self.fail(now, id, DialFailure::NoAddress, out);
         }
-        known.retain(|ip| self.allows(*ip));
+        known.retain(|address| self.allows(address.ip()));
         if known.is_empty() {
             return self.fail(now, id, DialFailure::NetRestricted, out);
         }
-        if peers.is_coming(&id, known.iter().copied()) {
-            // The node came to us while its name was looked up. Should it not become a peer, the name is
-            // asked again, after a while: it may lead elsewhere by then.
+        if peers.is_coming(&id, known.iter().map(SocketAddr::ip)) {
+            // The node came to us while it was looked for. Should it not become a peer, it is looked for
+            // again, after a while: it may be elsewhere by then.
             self.statics.schedule(&id, now + self.limits.static_backoff.base);
             return;
         }
-        let addresses = known.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        self.dial(now, id, key, addresses, out);
+        self.dial(now, id, key, known, out);
     }
 
     /// The handshake on a dialed connection ended before the second checkpoint. `crossed` tells whether the
@@ -371,7 +411,7 @@ impl Dialer {
         })
     }
 
-    /// Dials in flight: names being resolved, handshakes on dialed connections, and cancelled dials that
+    /// Dials in flight: names being resolved, nodes being looked for, handshakes on dialed connections, and cancelled dials that
     /// have not ended.
     pub(crate) fn in_flight(&self) -> usize {
         self.attempts.len() + self.cancelled.len()
@@ -415,6 +455,11 @@ impl Dialer {
                 // An answer that comes nevertheless is not known any longer.
                 self.attempts.remove(id);
                 self.resolves.remove(&resolve);
+            }
+            Some(Attempt::Locating { locate, .. }) => {
+                // Likewise.
+                self.attempts.remove(id);
+                self.locates.remove(&locate);
             }
             Some(Attempt::Handshaking(_)) | None => {}
         }

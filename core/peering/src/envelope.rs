@@ -19,6 +19,10 @@ pub struct ConnId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialId(pub u64);
 
+/// One question where a node is. Chosen by peering, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocateId(pub u64);
+
 /// One name resolution. Chosen by peering, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResolveId(pub u64);
@@ -37,7 +41,7 @@ pub enum Input {
     },
     /// Makes a node static (`addstatic`), or gives a static node its new endpoint.
     AddStatic {
-        /// The node; without an endpoint it is dialed once one is known.
+        /// The node; without an endpoint it is located before each dial.
         node: Node,
     },
     /// Trusts a node (`addtrusted`), connected or not.
@@ -105,6 +109,13 @@ pub enum Input {
         conn: ConnId,
         /// How many capabilities both ends share.
         shared: usize,
+    },
+    /// A node was looked for.
+    Located {
+        /// The question.
+        locate: LocateId,
+        /// The node with its endpoints; `None` if nobody knows where it is, or nobody could be asked.
+        node: Option<Node>,
     },
     /// Makes a node an ordinary one again (`removestatic`) and ends the connection to it.
     RemoveStatic {
@@ -178,6 +189,14 @@ pub enum Output {
         conn: ConnId,
         /// The reason.
         reason: DisconnectReason,
+    },
+    /// Find out where a static node is of which only the key is known. Answered by [`Input::Located`], at
+    /// once where there is nobody to ask.
+    Locate {
+        /// The question.
+        locate: LocateId,
+        /// The node.
+        key: PublicKey,
     },
     /// A peer was added: start its protocols. Comes right after the second [`Output::Admit`].
     PeerAdded {
@@ -271,8 +290,8 @@ pub enum DialFailure {
     /// Somebody was reached, and the connection ended before the second checkpoint had been passed.
     #[error("handshake failed: {0}")]
     Handshake(Fault),
-    /// Its name resolves to nothing.
-    #[error("its host name could not be resolved")]
+    /// Its name resolves to nothing; or it has none, and nobody knows where it is.
+    #[error("no address of it could be found")]
     NoAddress,
     /// Every address of it is outside the net restriction.
     #[error("its address is outside the net restriction")]

@@ -428,6 +428,10 @@ impl Machine for Server {
                 let (peers, out) = (&self.peers, &mut self.outputs);
                 self.dialer.on_resolved(now, resolve, addresses, peers, out);
             }
+            Input::Located { locate, node } => {
+                let (peers, out) = (&self.peers, &mut self.outputs);
+                self.dialer.on_located(now, locate, node.as_ref(), peers, out);
+            }
             Input::Candidate { node } if running => {
                 // Why it is not dialed concerns nobody yet.
                 let _ = self.dialer.on_candidate(now, &node, &self.peers, &mut self.outputs);

@@ -1,4 +1,4 @@
-//! ethrex's tracing, read back as events: the only window it has on Hello and Disconnect.
+//! ethrex's tracing, read back as events: the only window it has on Hello, Disconnect and the packets of discovery.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -43,7 +43,31 @@ impl<S: Subscriber> Layer<S> for Events {
             }
             "Closing connection with established peer" => print(&json!({"event": "closed"})),
             "connection failure" => print(&json!({"event": "failed", "error": field("error")})),
+            _ if field("protocol") == "discv4" => self.on_discovery(&fields.0),
             _ => print(&json!({"event": "log", "message": message, "fields": fields.0})),
+        }
+    }
+}
+
+impl Events {
+    fn on_discovery(&self, fields: &BTreeMap<String, String>) {
+        let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        // Written as `0x...`.
+        let id = |name: &str| field(name).split_off(2);
+        let kind = |name: &str| field(name).to_lowercase();
+        // What is received is traced twice: as it comes, with its content, and with a message where it is worth one.
+        match (fields.contains_key("msg"), fields.contains_key("from"), fields.contains_key("to")) {
+            (true, true, _) => print(&json!({
+                "event": "v4_received", "type": kind("received"), "id": id("from"), "content": field("msg"),
+            })),
+            (false, false, true) if fields.contains_key("sent") => {
+                print(&json!({"event": "v4_sent", "type": kind("sent"), "id": id("to")}))
+            }
+            (false, true, _) if field("received") == "ENRResponse" => {
+                // It has been looked at, and is in the table if it was asked for. Only fails on the way out.
+                let _ = self.notify.send(json!({"cmd": "v4_contact", "id": id("from")}));
+            }
+            _ => print(&json!({"event": "log", "fields": fields})),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! `exnode`: ethrex-p2p as a foreign node that the interop harness drives.
 //!
-//!     exnode --listen 30303 --key <64 hex digits>
+//!     exnode --listen 30303 --key <64 hex digits> [--discovery] [--bootnodes ENODE] [--dial-found]
 //!
 //! It speaks RLPx on 127.0.0.1 with ethrex's own capabilities (`eth/68` and up, `snap/1`) over an empty
-//! chain in memory; its discovery is off. One JSON object a line: events on stdout, commands on stdin
-//! (`dial` with `enode`, `disconnect` with `reason`; the end of stdin ends the process). ethrex has no
-//! callbacks for what a peer does, so the events are made from its tracing, see [`events`].
+//! chain in memory. With `--discovery` it speaks discovery v4 on the UDP port of the same number, and with
+//! `--dial-found` it dials what it finds. One JSON object a line: events on stdout, commands on stdin
+//! (`dial` with `enode`, `disconnect` with `reason`, `v4_contact` with `id`, a public key; the end of stdin ends the
+//! process). ethrex has no callbacks for what a peer does, so the events are made from its tracing, see [`events`].
 
+mod discovery;
 mod events;
 
 use std::io::BufRead as _;
@@ -16,6 +18,7 @@ use ethrex_blockchain::Blockchain;
 use ethrex_p2p::peer_table::{PeerTableServer, PeerTableServerProtocol as _};
 use ethrex_p2p::rlpx::Message;
 use ethrex_p2p::rlpx::connection::server::PeerConnection;
+use ethrex_p2p::rlpx::initiator::RLPxInitiator;
 use ethrex_p2p::rlpx::p2p::{DisconnectMessage, DisconnectReason};
 use ethrex_p2p::types::{NetworkConfig, Node};
 use ethrex_p2p::utils::public_key_from_signing_key;
@@ -60,16 +63,21 @@ async fn main() {
     )
     .expect("a context");
     let discovery = DiscoveryConfig {
-        discv4_enabled: false,
+        discv4_enabled: flag("--discovery"),
         discv5_enabled: false,
         ..DiscoveryConfig::default()
     };
-    start_network(context.clone(), Vec::new(), discovery).await.expect("a network");
+    let bootnodes = optional("--bootnodes").map(|enode| discovery::node(&enode));
+    let bootnodes = bootnodes.into_iter().collect();
+    start_network(context.clone(), bootnodes, discovery).await.expect("a network");
     // ethrex binds its listener in a task and says nothing when it stands: ask until it answers.
     while tokio::net::TcpStream::connect((address, port)).await.is_err() {
         tokio::task::yield_now().await;
     }
     events::print(&json!({"event": "listening", "enode": node.enode_url()}));
+    if flag("--dial-found") {
+        RLPxInitiator::spawn(context.clone());
+    }
 
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
@@ -84,7 +92,7 @@ async fn main() {
         match command["cmd"].as_str() {
             Some("dial") => {
                 let enode = command["enode"].as_str().expect("an enode");
-                let node = Node::from_enode_url(enode).expect("a valid enode");
+                let node = discovery::node(enode);
                 PeerConnection::spawn_as_initiator(context.clone(), &node);
             }
             Some("disconnect") => {
@@ -108,19 +116,32 @@ async fn main() {
                         capabilities.map(|c| format!("{}/{}", c.protocol(), c.version)).collect();
                     events::print(&json!({
                         "event": "connect",
+                        "id": hex::encode(peer.node.public_key),
                         "client": peer.node.version,
                         "caps": capabilities,
                         "inbound": peer.is_connection_inbound,
                     }));
                 }
             }
+            // Sent by the tracing layer too: a record has come.
+            Some("v4_contact") => {
+                let key = command["id"].as_str().expect("a public key");
+                discovery::print_contact(&table, key).await;
+            }
             _ => panic!("unknown command: {command}"),
         }
     }
 }
 
+fn flag(name: &str) -> bool {
+    std::env::args().any(|argument| argument == name)
+}
+
 /// The value that follows `name` on the command line.
 fn argument(name: &str) -> String {
-    let mut arguments = std::env::args().skip_while(|argument| argument != name);
-    arguments.nth(1).unwrap_or_else(|| panic!("{name} is missing"))
+    optional(name).unwrap_or_else(|| panic!("{name} is missing"))
+}
+
+fn optional(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
 }

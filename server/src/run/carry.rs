@@ -1,43 +1,33 @@
 //! What the peering machine wants done, done: one arm per output, and the tasks that they start.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 use peerage_machine::Machine as _;
-use peerage_node::{NodeId, PublicKey};
+use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
     Slot,
-    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
-use tokio::{
-    net::lookup_host,
-    sync::{Semaphore, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{Conn, Dialing, Entering, Progress, Run, Stage, Told};
 use crate::{
     channel::Channel,
     connection::{Connecting, Task},
     dialer::{BoxedStream, DialRequest, Dialed},
+    discovery,
     error::ConnectError,
     events::Event,
     info::PeerInfo,
     link::{Admission, Link},
     listener::Incoming,
+    names,
     peer::{About, Peer},
     protocol,
     server::Direction,
 };
-
-/// How long a name may take to be resolved: as long as a resolver takes to ask its first server twice.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Run {
     /// Drains the machine, as its contract demands after every call.
@@ -73,6 +63,7 @@ impl Run {
                     None => {}
                 }
             }
+            Output::Locate { locate, key } => self.locate(locate, key),
             Output::PeerAdded { conn, id, slot } => self.add_peer(conn, id, slot),
             Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),
             Output::Proceed { conn } => self.proceed(conn),
@@ -279,10 +270,29 @@ impl Run {
         self.dials.insert(dial, Dialing { key, task });
     }
 
+    fn locate(&mut self, locate: LocateId, key: PublicKey) {
+        let (done, answer) = oneshot::channel();
+        let command = discovery::Command::Resolve { node: Node::new(key), done };
+        let asked = self.locating.as_ref().is_some_and(|discovery| discovery.send(command).is_ok());
+        if !asked {
+            return self.input(Input::Located { locate, node: None });
+        }
+        let tell = self.tell.clone();
+        self.tasks.spawn(async move {
+            // Discovery may have ended: then nobody knows.
+            let node = answer.await.ok().flatten().map(Box::new);
+            let _ = tell.send(Told::Located { locate, node });
+        });
+    }
+
     fn resolve(&mut self, resolve: ResolveId, host: String) {
         let (resolving, tell) = (self.resolving.clone(), self.tell.clone());
         self.tasks.spawn(async move {
-            let addresses = lookup(&resolving, host).await;
+            let addresses = match resolving.acquire().await {
+                Ok(_permit) => names::resolve(&host).await,
+                // The semaphore is never closed.
+                Err(_) => Vec::new(),
+            };
             let _ = tell.send(Told::Resolved { resolve, addresses });
         });
     }
@@ -290,21 +300,5 @@ impl Run {
     fn publish(&self, event: Event) {
         // Fails if nobody has subscribed.
         let _ = self.events.send(event);
-    }
-}
-
-/// Every address of `host`; none if it has none, or the resolver does not answer in time.
-async fn lookup(resolving: &Semaphore, host: String) -> Vec<IpAddr> {
-    let Ok(_permit) = resolving.acquire().await else { return Vec::new() };
-    match timeout(RESOLVE_TIMEOUT, lookup_host((host.as_str(), 0))).await {
-        Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_canonical()).collect(),
-        Ok(Err(error)) => {
-            tracing::debug!(host, %error, "cannot resolve a name");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::debug!(host, "no answer to a name in time");
-            Vec::new()
-        }
     }
 }

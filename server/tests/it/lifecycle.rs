@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage::{Direction, DisconnectReason, Event, Protocol, Server, StartError};
+use peerage::{Direction, DisconnectReason, Event, Node, Protocol, Server, StartError};
 use tokio::sync::oneshot;
 
 use crate::common::*;
@@ -169,7 +169,7 @@ async fn a_slow_subscriber_is_told_how_much_it_missed() {
     let mut seen = 1;
     for trusted in [true, false].repeat(200) {
         match trusted {
-            true => listening.add_trusted(id),
+            true => listening.add_trusted(Node::new(*key(2).public())),
             false => listening.remove_trusted(id),
         }
         fast.next().await.unwrap();
@@ -184,4 +184,14 @@ async fn a_slow_subscriber_is_told_how_much_it_missed() {
     // The peer that stopping dropped came on top.
     assert_eq!(missed + rest, seen + 1);
     drop(session);
+}
+
+#[tokio::test]
+async fn a_subscription_to_the_description_misses_nothing_of_the_run() {
+    let builder = Server::builder(key(1)).static_node(nobody(2).await);
+    let mut events = builder.subscribe();
+    let server = builder.start().await.unwrap();
+    dial_failure(&mut events).await;
+    server.stop().await;
+    assert!(events.next().await.is_none());
 }

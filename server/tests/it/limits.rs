@@ -1,6 +1,8 @@
 //! Who is let in, over real connections: the decisions themselves are tested in `peerage-peering`.
 
-use peerage::{DialFailure, DisconnectReason, Event, Fault, Limits, Local, Refusal, Server, Slot};
+use peerage::{
+    DialFailure, DisconnectReason, Event, Fault, Limits, Local, Node, Refusal, Server, Slot,
+};
 
 use crate::common::*;
 
@@ -29,7 +31,7 @@ async fn a_full_server_says_so_and_lets_a_trusted_node_in() {
     let (mut events, mut events_there) = (here.subscribe(), there.subscribe());
     here.add_static(there.local_node());
     assert_eq!(dial_failure(&mut events).await, rejected(DisconnectReason::TooManyPeers));
-    there.add_trusted(here.local_node().id());
+    there.add_trusted(here.local_node());
     assert_eq!(added(&mut events_there).await.slot, Slot::Trusted);
     added(&mut events).await;
 }
@@ -40,7 +42,7 @@ async fn trust_changes_the_slot_of_a_connected_peer_and_not_its_connection() {
     let id = pair.dialing.local_node().id();
     for (trusted, expected) in [(true, Slot::Trusted), (false, Slot::Inbound)] {
         match trusted {
-            true => pair.listening.add_trusted(id),
+            true => pair.listening.add_trusted(Node::new(*key(2).public())),
             false => pair.listening.remove_trusted(id),
         }
         loop {

@@ -5,8 +5,10 @@
 
 mod common;
 mod connect;
+mod discovery;
 mod lifecycle;
 mod limits;
+mod locate;
 mod protocols;
 mod readme;
 mod streams;

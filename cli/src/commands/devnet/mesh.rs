@@ -14,12 +14,18 @@ use super::{DevnetError, demo::Exchanged};
 #[derive(Debug)]
 pub(super) struct Mesh {
     ids: Vec<NodeId>,
+    /// The number of each server.
+    numbers: BTreeMap<NodeId, usize>,
     /// The peers of each server.
     peers: Vec<BTreeSet<NodeId>>,
     /// What each server got from each other one.
     exchanged: BTreeMap<(usize, NodeId), Exchanged>,
     /// Why a server could not dial another, last time it tried.
     failures: BTreeMap<(usize, NodeId), String>,
+    /// Pairs of servers, lower number first, of which one has heard of the other.
+    found: BTreeSet<(usize, usize)>,
+    /// When all pairs had.
+    found_after: Option<Duration>,
     /// When every server first had every other one as a peer.
     full_after: Option<Duration>,
 }
@@ -40,18 +46,23 @@ impl Mesh {
     /// Servers with these ids, not connected yet.
     pub(super) fn new(ids: Vec<NodeId>) -> Self {
         Self {
+            numbers: ids.iter().enumerate().map(|(number, id)| (*id, number)).collect(),
             peers: vec![BTreeSet::new(); ids.len()],
             ids,
             exchanged: BTreeMap::new(),
             failures: BTreeMap::new(),
+            found: BTreeSet::new(),
+            found_after: None,
             full_after: None,
         }
     }
 
-    /// Server `node` reports something, `elapsed` after connecting began.
+    /// Server `node` reports something, `elapsed` after the first of them started.
     pub(super) fn on_event(&mut self, node: usize, event: &Event, elapsed: Duration) {
         match event {
+            Event::NodeAdded { node: other } => self.on_found(node, &other.id()),
             Event::PeerAdded { peer } => {
+                self.on_found(node, &peer.id);
                 self.peers[node].insert(peer.id);
                 self.failures.remove(&(node, peer.id));
             }
@@ -60,9 +71,13 @@ impl Mesh {
                 self.failures.insert((node, *id), fault.to_string());
             }
             Event::DialFailed { id, why, .. } => {
+                self.on_found(node, id);
                 self.failures.insert((node, *id), why.to_string());
             }
             _ => {}
+        }
+        if self.found.len() == self.pairs() {
+            self.found_after.get_or_insert(elapsed);
         }
         if self.is_full() {
             self.full_after.get_or_insert(elapsed);
@@ -72,6 +87,21 @@ impl Mesh {
     /// A server has got every message of a peer.
     pub(super) fn on_exchanged(&mut self, exchanged: Exchanged) {
         self.exchanged.insert((exchanged.node, exchanged.from), exchanged);
+    }
+
+    /// How many pairs of servers there are.
+    pub(super) fn pairs(&self) -> usize {
+        self.wanted() / 2
+    }
+
+    /// Of how many pairs one has heard of the other.
+    pub(super) fn found(&self) -> usize {
+        self.found.len()
+    }
+
+    /// When one of each pair had heard of the other.
+    pub(super) const fn found_after(&self) -> Option<Duration> {
+        self.found_after
     }
 
     /// How many ends of connections a full mesh has.
@@ -105,10 +135,19 @@ impl Mesh {
     pub(super) fn deadline_error(&self, seconds: u64) -> DevnetError {
         DevnetError::Deadline {
             seconds,
+            found: self.found(),
+            pairs: self.pairs(),
             connected: self.connected(),
             wanted: self.wanted(),
             exchanged: self.exchanged.len(),
             missing: self.missing(),
+        }
+    }
+
+    /// Server `node` knows of the node `id`, which may be the boot node.
+    fn on_found(&mut self, node: usize, id: &NodeId) {
+        if let Some(other) = self.numbers.get(id) {
+            self.found.insert((node.min(*other), node.max(*other)));
         }
     }
 

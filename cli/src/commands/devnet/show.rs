@@ -17,8 +17,10 @@ pub(super) struct Show {
     json: bool,
     /// No terminal: lines instead of bars.
     plain: bool,
+    found: ProgressBar,
     connections: ProgressBar,
     messages: ProgressBar,
+    found_shown: bool,
     full_shown: bool,
 }
 
@@ -36,15 +38,31 @@ impl Show {
                     .progress_chars("=> ");
             progress.add(ProgressBar::new(length).with_style(style).with_prefix(name))
         };
+        let found = bar(wanted / 2, "pairs found");
         let connections = bar(wanted / 2, "connections");
         let messages = bar(wanted * messages, "messages");
         Self {
             json,
             plain: connections.is_hidden() && !json,
+            found,
             connections,
             messages,
+            found_shown: false,
             full_shown: false,
         }
+    }
+
+    /// The boot node has started.
+    pub(super) fn boot_node(&self, info: &NodeInfo) -> io::Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        output::json_line(&json!({
+            "event": "boot_node",
+            "id": info.id.to_string(),
+            "enode": info.enode,
+            "discovery": info.discovery.map(|address| address.to_string()),
+        }))
     }
 
     /// A server has started.
@@ -58,6 +76,7 @@ impl Show {
             "id": info.id.to_string(),
             "enode": info.enode,
             "listen": info.listen.map(|address| address.to_string()),
+            "discovery": info.discovery.map(|address| address.to_string()),
         }))
     }
 
@@ -69,24 +88,37 @@ impl Show {
             value["node"] = node.into();
             output::json_line(&value)?;
         }
-        let Some(after) = mesh.full_after().filter(|_| !self.full_shown) else { return Ok(()) };
-        self.full_shown = true;
-        if self.json {
-            output::json_line(&json!({ "event": "mesh", "ms": millis(after) }))?;
-        } else if self.plain {
-            output::text(&format!("full mesh after {}\n", seconds(after)))?;
+        if let Some(after) = mesh.found_after().filter(|_| !self.found_shown) {
+            self.found_shown = true;
+            self.milestone("found", "all had found each other", after)?;
+        }
+        if let Some(after) = mesh.full_after().filter(|_| !self.full_shown) {
+            self.full_shown = true;
+            self.milestone("mesh", "full mesh", after)?;
         }
         Ok(())
     }
 
+    fn milestone(&self, event: &str, line: &str, after: Duration) -> io::Result<()> {
+        if self.json {
+            output::json_line(&json!({ "event": event, "ms": millis(after) }))
+        } else if self.plain {
+            output::text(&format!("{line} after {}\n", seconds(after)))
+        } else {
+            Ok(())
+        }
+    }
+
     /// Draws the bars anew.
     pub(super) fn draw(&self, mesh: &Mesh, live: &Live) {
+        self.found.set_position(mesh.found() as u64);
         self.connections.set_position(mesh.connected() as u64 / 2);
         self.messages.set_position(live.messages.load(Ordering::Relaxed));
     }
 
     /// Takes the bars away.
     pub(super) fn clear(&self) {
+        self.found.finish_and_clear();
         self.connections.finish_and_clear();
         self.messages.finish_and_clear();
     }
@@ -94,12 +126,14 @@ impl Show {
     /// What was done, once all of it was.
     pub(super) fn summary(&self, mesh: &Mesh, peers: &[usize], took: Duration) -> io::Result<()> {
         let (messages, bytes) = mesh.totals();
+        let found_after = mesh.found_after().unwrap_or(took);
         let full_after = mesh.full_after().unwrap_or(took);
         if self.json {
             return output::json_line(&json!({
                 "event": "summary",
                 "nodes": peers.len(),
                 "connections": mesh.wanted() / 2,
+                "found_ms": millis(found_after),
                 "mesh_ms": millis(full_after),
                 "total_ms": millis(took),
                 "messages": messages,
@@ -113,6 +147,7 @@ impl Show {
             .add("nodes", peers.len())
             .add("connections", mesh.wanted() / 2)
             .add("peers per node", list)
+            .add("time to find all", seconds(found_after))
             .add("time to full mesh", seconds(full_after))
             .add("messages", HumanCount(messages))
             .add("bytes", format!("{} ({})", HumanCount(bytes), output::human_bytes(bytes)))

@@ -11,7 +11,7 @@ use peerage::Node;
 use serde::Deserialize;
 
 use crate::{
-    args::{EchoSpec, ListenAt, Networks, TrustedId, from_text, from_texts},
+    args::{EchoSpec, ListenAt, Networks, TrustedId, UdpAt, from_lists, from_text, from_texts},
     log::LogFilter,
 };
 
@@ -29,6 +29,20 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) listen: Option<ListenAt>,
+    /// A node to ask for others: enode URL or node record (repeatable, or several with commas).
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    #[serde(deserialize_with = "from_lists")]
+    pub(crate) bootnodes: Vec<Node>,
+    /// Find no nodes, and be found by none: open no UDP socket.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub(crate) no_discovery: Option<bool>,
+    /// Where discovery listens: IP:PORT or :PORT of UDP. [default: as --listen, the same port]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(deserialize_with = "from_text")]
+    pub(crate) discovery_listen: Option<UdpAt>,
+    /// Be a boot node: discovery only, at the address of --listen; dial nobody, take no connections.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub(crate) bootnode: Option<bool>,
     /// A node to stay connected to, beside all limits: enode URL or node record (repeatable).
     #[arg(long = "static", value_name = "NODE")]
     #[serde(rename = "static", deserialize_with = "from_texts")]
@@ -67,6 +81,15 @@ pub(crate) struct Settings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ConfigError {
+    /// A boot node is to do what no boot node does.
+    #[error("a boot node does nothing but discovery: leave out {with}, or bootnode")]
+    Bootnode {
+        /// The setting that asks for it.
+        with: &'static str,
+    },
+    /// A boot node is to be reached nowhere.
+    #[error("a boot node needs a UDP address: name one with listen or discovery-listen")]
+    BootnodeNowhere,
     /// The ratio cannot be met.
     #[error("dial-ratio is at least 1: one in that many peers is one that we dialed")]
     DialRatio,
@@ -120,6 +143,10 @@ impl Settings {
             key_file: self.key_file.or(fallback.key_file),
             data_dir: self.data_dir.or(fallback.data_dir),
             listen: self.listen.or(fallback.listen),
+            bootnodes: either(self.bootnodes, fallback.bootnodes),
+            no_discovery: self.no_discovery.or(fallback.no_discovery),
+            discovery_listen: self.discovery_listen.or(fallback.discovery_listen),
+            bootnode: self.bootnode.or(fallback.bootnode),
             static_nodes: either(self.static_nodes, fallback.static_nodes),
             trusted: either(self.trusted, fallback.trusted),
             max_peers: self.max_peers.or(fallback.max_peers),
@@ -130,6 +157,26 @@ impl Settings {
             json: self.json.or(fallback.json),
             log: self.log.or(fallback.log),
         }
+    }
+
+    /// Whether this is to be a boot node, where that goes together with the other settings.
+    pub(crate) fn is_bootnode(&self) -> Result<bool, ConfigError> {
+        if self.bootnode != Some(true) {
+            return Ok(false);
+        }
+        for (is_set, with) in [
+            (self.no_discovery == Some(true), "no-discovery"),
+            (!self.static_nodes.is_empty(), "static"),
+            (!self.echo.is_empty(), "echo"),
+        ] {
+            if is_set {
+                return Err(ConfigError::Bootnode { with });
+            }
+        }
+        if self.discovery_listen.is_none() && self.listen == Some(ListenAt::Nowhere) {
+            return Err(ConfigError::BootnodeNowhere);
+        }
+        Ok(true)
     }
 
     /// Where state belongs: `None` if only a key file was named, so that nothing else is written.

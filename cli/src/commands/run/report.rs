@@ -1,11 +1,15 @@
 //! What `peerage run` tells: an event per line, for programs or for people, and a status line.
 
-use std::{io, time::Instant};
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
-use peerage::{Event, NodeId, PeerInfo, Server};
+use peerage::{Event, NodeId, PeerInfo, Record, Server, TableEntry};
 use serde_json::{Value, json};
 
+use super::table;
 use crate::{echo::Echoed, output, reason};
 
 /// Where events go.
@@ -34,6 +38,7 @@ impl Report {
     pub(crate) fn started(&self, server: &Server) -> io::Result<()> {
         let info = server.node_info();
         let listen = info.listen.map(|address| address.to_string());
+        let discovery = info.discovery.map(|address| address.to_string());
         if self.json {
             return output::json_line(&json!({
                 "event": "started",
@@ -42,6 +47,7 @@ impl Report {
                 "enode": info.enode,
                 "enr": info.enr,
                 "listen": listen,
+                "discovery": discovery,
             }));
         }
         let mut fields = output::Fields::new();
@@ -49,7 +55,8 @@ impl Report {
             .add("id", info.id)
             .add("enode", info.enode)
             .add("enr", info.enr)
-            .add("listen", listen.as_deref().unwrap_or("nowhere, only dialing"));
+            .add("listen", listen.as_deref().unwrap_or("nowhere"))
+            .add("discovery", discovery.as_deref().unwrap_or("off"));
         self.text(&fields.render(""))
     }
 
@@ -65,6 +72,15 @@ impl Report {
             Some(line) => self.text(&line),
             None => Ok(()),
         }
+    }
+
+    /// Somebody wants to see the discovery table; `None` where there is none.
+    pub(crate) fn table(&self, table: Option<&[TableEntry]>) -> io::Result<()> {
+        if self.json {
+            return output::json_line(&table::to_json(table));
+        }
+        // Not between the events: who reads those did not ask.
+        self.progress.suspend(|| io::stderr().write_all(table::to_text(table).as_bytes()))
     }
 
     /// A message was echoed.
@@ -147,6 +163,12 @@ pub(crate) fn event_json(event: &Event) -> Option<Value> {
             "why": why.to_string(),
             "retry_ms": retry_in.map(|wait| wait.as_millis() as u64),
         }),
+        Event::LocalNodeChanged { node } => json!({
+            "event": "local_node",
+            "enode": node.enode_url(),
+            "enr": node.record().map(ToString::to_string),
+            "seq": node.record().map(Record::seq),
+        }),
         Event::Lagged { missed } => json!({ "event": "lagged", "missed": missed }),
         _ => return None,
     };
@@ -174,6 +196,7 @@ fn event_text(event: &Event) -> Option<String> {
             };
             format!("! {} {why}{again}\n", short(id))
         }
+        Event::LocalNodeChanged { node } => format!("= we are now {}\n", node.enode_url()),
         Event::Lagged { missed } => format!("! {missed} events came too fast to be shown\n"),
         _ => return None,
     };

@@ -13,12 +13,13 @@ use crate::admission::PeerSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
     OwnNode,
-    NoEndpoint,
     Dialing,
     Connected,
     /// We began it, or it comes from where we would dial: others only claim to be the node.
     HandshakeUnderWay,
     NetRestricted,
+    /// A candidate only: it has no address. Static nodes are looked for.
+    NoEndpoint,
     /// A candidate only: it was dialed a short time ago.
     Recent,
     /// A candidate only: it has a schedule of its own.
@@ -31,7 +32,12 @@ pub(crate) enum Skip {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Addresses(Vec<SocketAddr>),
-    Name { host: String, port: u16 },
+    Name {
+        host: String,
+        port: u16,
+    },
+    /// Wherever the node turns out to be.
+    Unknown,
 }
 
 impl Dialer {
@@ -43,24 +49,22 @@ impl Dialer {
         }
         let mut addresses = node.tcp_endpoints();
         let name = node.hostname().zip(node.tcp_port());
-        if addresses.is_empty() && name.is_none() {
-            return Err(Skip::NoEndpoint);
-        }
         if self.attempts.contains_key(&id) {
             return Err(Skip::Dialing);
         }
         if peers.get(&id).is_some() {
             return Err(Skip::Connected);
         }
-        // A node with only a name is asked this again once its addresses are known.
+        // A node without an address is asked this again once its addresses are known.
         if peers.is_coming(&id, addresses.iter().map(SocketAddr::ip)) {
             return Err(Skip::HandshakeUnderWay);
         }
-        if addresses.is_empty()
-            && let Some((host, port)) = name
-        {
+        if addresses.is_empty() {
             // The restriction is asked once the addresses are known.
-            return Ok(Target::Name { host: host.to_owned(), port });
+            return Ok(match name {
+                Some((host, port)) => Target::Name { host: host.to_owned(), port },
+                None => Target::Unknown,
+            });
         }
         addresses.retain(|address| self.allows(address.ip()));
         if addresses.is_empty() {

@@ -5,7 +5,7 @@
 //!   held  ------------------>  waiting  -------------->  ready
 //!     ^                           |                        |
 //!     +---------------------------+------------------------+
-//!              hold: it is dialed, connected, or has no endpoint
+//!              hold: it is dialed, or connected
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};

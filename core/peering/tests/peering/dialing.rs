@@ -263,7 +263,7 @@ fn a_static_node_with_a_name_is_resolved_at_each_dial() {
         ),
         (2, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
         (37, Wait, "resolve example.org"),
-        (38, Resolved(&[]), "11 failed: its host name could not be resolved, again in 70 s"),
+        (38, Resolved(&[]), "11 failed: no address of it could be found, again in 70 s"),
         (108, Wait, "resolve example.org"),
         // It has moved.
         (108, Resolved(&["192.0.2.2"]), "dial 11 at 192.0.2.2:30303"),
@@ -317,21 +317,69 @@ fn net_restriction_holds_for_the_addresses_behind_a_name() {
     ]);
 }
 
-/// TestDialSchedResolve, as far as there is a resolver: the endpoint comes with the next `AddStatic`.
+/// TestDialSchedResolve: row T6, where the backoff never engages.
 #[test]
-fn a_static_node_without_endpoint_waits_for_one() {
-    let mut world = World::new(config(small()));
-    world.play(&[
-        (0, AddKey(11), "accepting; want 6"),
-        (500, Wait, ""),
-        (500, AddStatic(11), "dial 11"),
+fn a_static_node_without_endpoint_is_looked_for_ever_less_often() {
+    World::new(config(small())).play(&[
+        (0, AddKey(11), "accepting; want 6; locate 11"),
+        // One question at a time.
+        (0, AddKey(11), ""),
+        (50, Wait, ""),
+        (50, Located(None), "11 failed: no address of it could be found, again in 35 s"),
+        (84, AddKey(11), ""),
+        (85, Wait, "locate 11"),
+        // Another node is none, and neither is one without an address.
+        (
+            85,
+            Located(Some((12, "192.0.2.1:1"))),
+            "11 failed: no address of it could be found, again in 70 s",
+        ),
+        (155, Wait, "locate 11"),
+        (
+            155,
+            Located(Some((11, "192.0.2.1:0"))),
+            "11 failed: no address of it could be found, again in 140 s",
+        ),
+        (295, Wait, "locate 11"),
+        (296, Located(Some((11, "192.0.2.1:1"))), "dial 11 at 192.0.2.1:1"),
+        // An answer that comes twice is not known.
+        (296, Located(Some((11, "192.0.2.2:1"))), ""),
+        (297, DialErr(11), "11 failed: dial failed: connection refused, again in 280 s"),
+        // It may be elsewhere by then.
+        (577, Wait, "locate 11"),
+        (577, Located(Some((11, "192.0.2.2:1"))), "dial 11 at 192.0.2.2:1"),
+        (577, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (700, Close("a"), "dropped 11 by a; locate 11"),
     ]);
-    // It may also come by itself.
-    world.play(&[
-        (600, AddKey(12), ""),
-        (600, PeerIn("a", 12), "proceed a; admit a; admit a; peer 12 by a as Static"),
-        (700, Close("a"), "dropped 12 by a"),
-        (999, Wait, ""),
+}
+
+#[test]
+fn a_static_node_is_looked_for_no_longer_once_its_endpoint_or_the_node_itself_comes() {
+    World::new(config(small())).play(&[
+        (0, AddKey(11), "accepting; want 6; locate 11"),
+        (1, AddStatic(11), "dial 11"),
+        (1, Located(Some((11, "192.0.2.1:1"))), ""),
+        (2, AddKey(12), "locate 12"),
+        (2, PeerIn("a", 12), "proceed a; admit a; admit a; peer 12 by a as Static"),
+        (2, Located(Some((12, "192.0.2.1:1"))), ""),
+        (3, AddKey(13), "locate 13"),
+        (3, RemoveStatic(13), ""),
+        (3, Located(Some((13, "192.0.2.1:1"))), ""),
+        (99, Wait, ""),
+    ]);
+}
+
+#[test]
+fn net_restriction_holds_for_where_a_node_is_found() {
+    World::new(restricted(small())).play(&[
+        (0, AddKey(11), "accepting; want 6; locate 11"),
+        (
+            0,
+            Located(Some((11, "192.0.2.1:1"))),
+            "11 failed: its address is outside the net restriction, again in 35 s",
+        ),
+        (35, Wait, "locate 11"),
+        (35, Located(Some((11, "10.0.0.99:1"))), "dial 11 at 10.0.0.99:1"),
     ]);
 }
 

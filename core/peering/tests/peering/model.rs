@@ -7,7 +7,7 @@ use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId};
 use peerage_peering::{
     Config, Limits, Server, Slot,
-    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{DisconnectReason, Fault, Local};
 use proptest::prelude::*;
@@ -43,6 +43,7 @@ struct Driver {
     dials: BTreeMap<DialId, u8>,
     cancelled: Vec<DialId>,
     resolves: Vec<ResolveId>,
+    locates: Vec<LocateId>,
     peers: BTreeMap<NodeId, (ConnId, Slot)>,
     /// Ordinary peers, and the inbound ones of them, before the last input.
     before: (usize, usize),
@@ -69,6 +70,7 @@ impl Driver {
             dials: BTreeMap::new(),
             cancelled: Vec::new(),
             resolves: Vec::new(),
+            locates: Vec::new(),
             peers: BTreeMap::new(),
             before: (0, 0),
             stopping: false,
@@ -133,6 +135,12 @@ impl Driver {
                     let addresses = (0..which % 3).map(|i| [10, 7, 7, i].into()).collect();
                     self.tell(Input::Resolved { resolve, addresses });
                 }
+                if let Some(locate) = pick_one(self.locates.iter(), pick) {
+                    self.locates.retain(|of| *of != locate);
+                    // At times it is another than was asked for.
+                    let node = (!which.is_multiple_of(3)).then(|| crate::support::node(n));
+                    self.tell(Input::Located { locate, node });
+                }
             }
             12..=15 => {
                 // Mostly forward, so that there are peers.
@@ -165,6 +173,7 @@ impl Driver {
                 self.tell(Input::DialFailed { dial, why: DialError::Refused });
                 let resolve = ResolveId(u64::MAX);
                 self.tell(Input::Resolved { resolve, addresses: Vec::new() });
+                self.tell(Input::Located { locate: LocateId(u64::MAX), node: None });
             }
         }
     }
@@ -257,6 +266,10 @@ impl Driver {
             }
             Output::Refuse { conn, .. } => {
                 self.conns.remove(&conn);
+            }
+            Output::Locate { locate, key } => {
+                assert!(!self.peers.contains_key(&key.id()), "looked for a peer");
+                self.locates.push(locate);
             }
             Output::Resolve { resolve, .. } => self.resolves.push(resolve),
             Output::SlotChanged { conn, id: of, slot } => {

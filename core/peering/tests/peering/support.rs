@@ -7,7 +7,7 @@ use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId, PublicKey, SecretKey};
 use peerage_peering::{
     Backoff, Config, Limits, Server, Throttle,
-    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{DisconnectReason, Fault, Local};
 
@@ -33,6 +33,8 @@ pub(crate) enum Do {
     PeerIn(&'static str, u8),
     /// Becomes a peer by the dial under way.
     PeerOut(&'static str, u8),
+    /// The node last looked for is there, or nowhere.
+    Located(Option<(u8, &'static str)>),
     Ready(&'static str),
     ReadyUseless(&'static str),
     RemoveStatic(u8),
@@ -49,6 +51,7 @@ pub(crate) struct World {
     conns: BTreeMap<&'static str, ConnId>,
     dials: BTreeMap<u8, DialId>,
     resolve: Option<ResolveId>,
+    locate: Option<LocateId>,
 }
 
 /// Every node's key and id, derived once: a curve multiplication each.
@@ -108,6 +111,7 @@ impl World {
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             resolve: None,
+            locate: None,
         }
     }
 
@@ -166,6 +170,11 @@ impl World {
             Do::PeerOut(conn, n) => {
                 let steps = [Do::DialOk(n, conn), Do::Identify(conn, n), Do::Ready(conn)];
                 steps.iter().flat_map(|step| self.act(step)).collect()
+            }
+            Do::Located(found) => {
+                let locate = self.locate.unwrap();
+                let node = found.map(|(n, host)| node_at(n, host));
+                self.tell(Input::Located { locate, node })
             }
             Do::Ready(conn) => {
                 let conn = self.conn(conn);
@@ -265,6 +274,10 @@ impl World {
                 format!("{} failed: {why}{retry}", number(&id))
             }
             Output::Disconnect { conn, reason } => format!("end {}: {reason}", self.name(conn)),
+            Output::Locate { locate, key } => {
+                self.locate = Some(locate);
+                format!("locate {}", number(&key.id()))
+            }
             Output::PeerAdded { conn, id, slot } => {
                 format!("peer {} by {} as {slot:?}", number(&id), self.name(conn))
             }

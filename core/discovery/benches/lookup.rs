@@ -227,7 +227,7 @@ fn with_criterion(criterion: &mut Criterion) {
 
 fn table() {
     println!(
-        "\n| {NODES} nodes | ms of CPU | signatures alone, ms | share of the limit | virtual ms | nodes asked | \
+        "\n| {NODES} nodes | its own work, ms | signatures alone, ms | share of the limit | virtual ms | nodes asked | \
          requests | packets sent | received | found of the {CLOSEST} closest |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");

@@ -42,6 +42,9 @@ pub struct Server {
     life: Life,
     /// At most: the handshakes and dials in flight, the peers, and what the embedding program brought.
     conns: BTreeMap<ConnId, Conn>,
+    /// The keys of connections that are [`Phase::Pending`]: not in `conns`, where every idle peer would
+    /// pay for the room.
+    claims: BTreeMap<ConnId, PublicKey>,
     peers: PeerSet,
     trusted: BTreeSet<NodeId>,
     gate: Gate,
@@ -73,7 +76,7 @@ enum Phase {
     /// Nobody knows yet who is there.
     Handshaking,
     /// Past the first checkpoint. The key is claimed, not proven.
-    Pending { key: PublicKey, id: NodeId },
+    Pending { id: NodeId },
     /// Past the second checkpoint.
     Peer { id: NodeId },
     /// A peer that was asked to leave.
@@ -114,6 +117,7 @@ impl Server {
         let mut server = Self {
             life: Life::Running,
             conns: BTreeMap::new(),
+            claims: BTreeMap::new(),
             peers: PeerSet::new(config.own),
             trusted: config.trusted.iter().copied().collect(),
             gate: Gate::new(&config.limits, config.net_restrict.clone()),
@@ -198,7 +202,8 @@ impl Server {
         }
         match self.admit(id, &found, Checkpoint::Identified) {
             Ok(_) => {
-                self.set_phase(conn, Phase::Pending { key, id });
+                self.set_phase(conn, Phase::Pending { id });
+                self.claims.insert(conn, key);
                 let pending = Pending { origin: found.origin, remote: found.ip() };
                 self.peers.insert_pending(id, conn, pending);
                 self.outputs.push_back(Output::Admit { conn });
@@ -209,7 +214,8 @@ impl Server {
 
     fn on_ready(&mut self, now: Instant, conn: ConnId, shared: usize) {
         let Some(found) = self.conns.get(&conn).copied() else { return };
-        let Phase::Pending { key, id } = found.phase else { return };
+        let Phase::Pending { id } = found.phase else { return };
+        let Some(key) = self.claims.get(&conn).copied() else { return };
         self.peers.remove_pending(id, conn);
         let useless = shared == 0 && self.config.require_shared_capability;
         match self.admit(id, &found, Checkpoint::Ready { useless }) {
@@ -253,10 +259,11 @@ impl Server {
 
     fn on_closed(&mut self, now: Instant, conn: ConnId, fault: Fault) {
         let Some(found) = self.conns.remove(&conn) else { return };
+        self.claims.remove(&conn);
         self.gate.leave(conn);
         match found.phase {
             Phase::Handshaking | Phase::Ended => {}
-            Phase::Pending { id, .. } => self.peers.remove_pending(id, conn),
+            Phase::Pending { id } => self.peers.remove_pending(id, conn),
             Phase::Peer { id } | Phase::Leaving { id } => {
                 let since = self.peers.remove(&id).map_or(now, |peer| peer.since);
                 self.outputs.push_back(Output::PeerDropped { conn, id, fault });
@@ -355,7 +362,7 @@ impl Server {
             .iter()
             .filter(|(_, conn)| match &conn.phase {
                 Phase::Handshaking => conn.expected.as_ref() == Some(id),
-                Phase::Pending { id: of, .. } | Phase::Peer { id: of } => of == id,
+                Phase::Pending { id: of } | Phase::Peer { id: of } => of == id,
                 Phase::Leaving { .. } | Phase::Ended => false,
             })
             .map(|(conn, _)| *conn)
@@ -370,7 +377,7 @@ impl Server {
         let Some(found) = self.conns.get(&conn).copied() else { return };
         let next = match found.phase {
             Phase::Handshaking => Phase::Ended,
-            Phase::Pending { id, .. } => {
+            Phase::Pending { id } => {
                 self.peers.remove_pending(id, conn);
                 Phase::Ended
             }
@@ -397,8 +404,11 @@ impl Server {
     }
 
     fn set_phase(&mut self, conn: ConnId, phase: Phase) {
-        if let Some(conn) = self.conns.get_mut(&conn) {
-            conn.phase = phase;
+        if let Some(found) = self.conns.get_mut(&conn) {
+            found.phase = phase;
+        }
+        if !matches!(phase, Phase::Pending { .. }) {
+            self.claims.remove(&conn);
         }
     }
 }

@@ -8,6 +8,8 @@
 
 #[path = "../../core/rlpx/benches/support/limit.rs"]
 mod limit;
+#[path = "../../core/rlpx/benches/support/payload.rs"]
+mod payload;
 // What is forbidden in core is not forbidden here, so nothing is there to be expected.
 #[allow(unfulfilled_lint_expectations)]
 #[path = "../../core/rlpx/benches/support/mod.rs"]
@@ -24,7 +26,6 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use peerage::{Bytes, Protocol, SecretKey, Server};
-use peerage_machine::Random;
 use tokio::{
     runtime::Runtime,
     sync::{Notify, mpsc},
@@ -32,22 +33,9 @@ use tokio::{
 
 use crate::{
     limit::Limit,
+    payload::{KINDS, SIZES},
     support::{race, time},
 };
-
-const SIZES: [(&str, usize); 6] = [
-    ("32 B", 32),
-    ("256 B", 256),
-    ("1 KiB", 1 << 10),
-    ("16 KiB", 16 << 10),
-    ("256 KiB", 256 << 10),
-    ("1 MiB", 1 << 20),
-];
-
-/// A kind of payload, and what makes one of a given length.
-type Kind = (&'static str, fn(usize) -> Vec<u8>);
-
-const KINDS: [Kind; 2] = [("random", random_bytes), ("compressible", compressible)];
 
 fn main() {
     let mut criterion = support::criterion();
@@ -56,23 +44,6 @@ fn main() {
     if support::wants_tables() {
         table();
     }
-}
-
-fn random_bytes(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    Random::from_seed([1; 32]).fill(&mut bytes);
-    bytes
-}
-
-/// Like contract data: words of 32 bytes, every other one a small number. Snappy makes about 0.6 of it.
-fn compressible(length: usize) -> Vec<u8> {
-    let mut bytes = random_bytes(length);
-    for pair in bytes.chunks_mut(64) {
-        if let Some(number) = pair.get_mut(32..62) {
-            number.fill(0);
-        }
-    }
-    bytes
 }
 
 /// Tells when so many messages have arrived.

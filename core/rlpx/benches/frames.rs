@@ -6,6 +6,8 @@
 
 #[path = "support/limit.rs"]
 mod limit;
+#[path = "support/payload.rs"]
+mod payload;
 mod support;
 
 use std::{hint::black_box, time::Duration};
@@ -15,21 +17,11 @@ use peerage_machine::Random;
 use peerage_node::SecretKey;
 use peerage_rlpx::{Egress, Ingress, Initiator, MAX_FRAME, accept};
 
-use crate::{limit::Limit, support::time};
-
-const SIZES: [(&str, usize); 6] = [
-    ("32 B", 32),
-    ("256 B", 256),
-    ("1 KiB", 1 << 10),
-    ("16 KiB", 16 << 10),
-    ("256 KiB", 256 << 10),
-    ("1 MiB", 1 << 20),
-];
-
-/// A kind of payload, and what makes one of a given length.
-type Kind = (&'static str, fn(usize) -> Vec<u8>);
-
-const KINDS: [Kind; 2] = [("random", random_bytes), ("compressible", compressible)];
+use crate::{
+    limit::Limit,
+    payload::{KINDS, SIZES},
+    support::time,
+};
 
 /// A message id like those of a capability.
 const CODE: u64 = 0x10;
@@ -41,23 +33,6 @@ fn main() {
     if support::wants_tables() {
         table();
     }
-}
-
-fn random_bytes(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    Random::from_seed([1; 32]).fill(&mut bytes);
-    bytes
-}
-
-/// Like contract data: words of 32 bytes, every other one a small number. Snappy makes about 0.6 of it.
-fn compressible(length: usize) -> Vec<u8> {
-    let mut bytes = random_bytes(length);
-    for pair in bytes.chunks_mut(64) {
-        if let Some(number) = pair.get_mut(32..62) {
-            number.fill(0);
-        }
-    }
-    bytes
 }
 
 /// The sending and the receiving half of one connection.

@@ -12,8 +12,7 @@ use std::{
 use peerage_machine::Random;
 use peerage_node::{NetList, Node, NodeId, SecretKey};
 use peerage_peering::Limits;
-use peerage_rlpx::{Capability, CapabilityName, LocalCapability, Timeouts};
-
+use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::broadcast,
@@ -32,9 +31,6 @@ use crate::{
     server::Server,
     store::{List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
 };
-
-/// The largest Hello that peers accept, in bytes (`peerage-rlpx` refuses more itself).
-const MAX_HELLO: usize = 2048;
 
 /// A server that is being described. Ends with [`start`](Self::start).
 #[must_use = "a server runs once it is started"]

@@ -1,0 +1,343 @@
+//! A node: the shipping machines of one host, and what carries messages between them.
+//!
+//! The simulator's twin of the `peerage` server, and like it a driver that decides nothing. Where the server has
+//! tasks and channels, this has mail that takes a random while, so that whatever can cross does.
+//!
+//! ```text
+//!    datagrams <--> V4 ----Candidate, Located----> peering <----Identified, Ready, Closed---- Connection <--> streams
+//!                      <----Want, Resolve----------        -----Admit, Disconnect---------->
+//! ```
+
+mod carry;
+mod conn;
+mod db;
+mod discovery;
+mod protocol;
+mod spec;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use peerage_discovery::V4;
+use peerage_machine::{Instant, Machine as _, Random};
+use peerage_node::{Node as Named, NodeId, PublicKey, Record};
+use peerage_peering::{
+    Counts, Server as Peering, Slot,
+    envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
+};
+use peerage_rlpx::DisconnectReason;
+
+pub(crate) use db::NodeDb;
+pub use protocol::Chat;
+pub use spec::NodeSpec;
+
+use self::{carry::Dialing, conn::Conn, discovery::Discovery};
+use crate::{
+    event::HostEvent,
+    io::Io,
+    net::{Read, Socket},
+};
+
+/// What one task of a node tells another one.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// To the connection's task.
+    Conn { conn: ConnId, order: Order },
+    /// To discovery's task.
+    Discovery(Question),
+    /// To peering's task.
+    Peering(Box<Input>),
+}
+
+/// What peering's task tells a connection's.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Admit,
+    Disconnect(DisconnectReason),
+}
+
+/// What peering's task asks discovery's.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Resolve { locate: LocateId, key: PublicKey },
+    Want(usize),
+}
+
+/// The tasks of a node, as the numbers of their wake-ups; connections follow.
+mod token {
+    pub(super) const PEERING: u64 = 0;
+    pub(super) const DISCOVERY: u64 = 1;
+    /// Dials that take too long, streams that nobody hangs up, and protocols that speak.
+    pub(super) const HOUSE: u64 = 2;
+    pub(super) const FIRST_CONN: u64 = 3;
+}
+
+/// How many accepted connections wait for peering to judge them; as in the server.
+const UNJUDGED: usize = 16;
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Node {
+    spec: Arc<NodeSpec>,
+    config: Arc<peerage_rlpx::Config>,
+    random: Random,
+    discovery: Option<Discovery>,
+    peering: Peering,
+    accepting: bool,
+    unjudged: usize,
+    /// The last mail to peering from the listener and the dialer, and from and to discovery.
+    sent_in: Instant,
+    to_discovery: Instant,
+    conns: BTreeMap<ConnId, Conn>,
+    sockets: BTreeMap<Socket, ConnId>,
+    dials: BTreeMap<DialId, Dialing>,
+    dialed: BTreeMap<Socket, DialId>,
+    /// Streams whose goodbye is written, until the other end hangs up or this time has come.
+    leaving: BTreeMap<Socket, Instant>,
+    /// The connection of each peer, as the tasks were told.
+    peers: BTreeMap<NodeId, (ConnId, Slot)>,
+    next_conn: u64,
+    next_chat: Option<Instant>,
+    /// When each task was promised to be woken.
+    armed: BTreeMap<u64, Instant>,
+    record: Option<Record>,
+    has_stopped: bool,
+    seen: Seen,
+}
+
+/// What a node has gone through since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Seen {
+    /// Peers that were added.
+    pub added: u64,
+    /// Peers that were dropped.
+    pub dropped: u64,
+    /// Connections begun, either way.
+    pub connections: u64,
+    /// Connections that closed, each with its reason.
+    pub closed: u64,
+    /// Dials that reached nobody, or whose handshake came to nothing.
+    pub dials_failed: u64,
+    /// Connections that were refused before their handshake.
+    pub refused: u64,
+    /// Messages of protocols that arrived.
+    pub messages: u64,
+}
+
+impl Node {
+    /// Starts a node. What it knew is in `db`.
+    pub(crate) fn start(io: &mut Io<'_>, db: &mut NodeDb, spec: Arc<NodeSpec>) -> Self {
+        let mut random = Random::from_seed(io.random().fork());
+        io.listen(spec.port);
+        let config = Arc::new(spec.connection());
+        let peering = Peering::new(spec.peering(), random.fork());
+        let discovery =
+            spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));
+        let at = io.at;
+        let next_chat = spec.chat.map(|chat| io.now().mono + chat.first(&mut random));
+        let mut node = Self {
+            spec,
+            config,
+            random,
+            discovery,
+            peering,
+            accepting: false,
+            unjudged: 0,
+            sent_in: at,
+            to_discovery: at,
+            conns: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            dialed: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            next_conn: 0,
+            next_chat,
+            armed: BTreeMap::new(),
+            record: None,
+            has_stopped: false,
+            seen: Seen::default(),
+        };
+        node.record = node.discovery.as_ref().map(|it| it.v4.local_record().clone());
+        node.drain_discovery(io, db);
+        let now = io.now();
+        node.peering.handle_timeout(now);
+        node.drain_peering(io);
+        node.keep_house(io);
+        node
+    }
+
+    /// Something happened to the host.
+    pub(crate) fn on_event(&mut self, io: &mut Io<'_>, db: &mut NodeDb, event: HostEvent) {
+        match event {
+            HostEvent::Acceptable => self.accept(io),
+            HostEvent::ConnectFailed { socket, why } => self.on_connect_failed(io, socket, why),
+            HostEvent::Connected { socket, remote } => self.on_connected(io, socket, remote),
+            HostEvent::Datagram { from, bytes } => self.on_datagram(io, db, from, &bytes),
+            HostEvent::Stream(socket) => self.on_stream(io, socket),
+            HostEvent::Wake(task) => self.on_wake(io, db, task),
+        }
+    }
+
+    /// One task has told another one something.
+    pub(crate) fn on_mail(&mut self, io: &mut Io<'_>, db: &mut NodeDb, mail: Mail) {
+        match mail {
+            Mail::Conn { conn, order } => self.on_order(io, conn, order),
+            Mail::Discovery(question) => self.on_question(io, db, question),
+            Mail::Peering(input) => self.on_input(io, *input),
+        }
+    }
+
+    /// The user stops the node.
+    pub(crate) fn stop(&mut self, io: &mut Io<'_>) {
+        self.discovery = None;
+        self.next_chat = None;
+        self.input(io, Input::Stop);
+    }
+
+    /// The user says something to peering.
+    pub(crate) fn input(&mut self, io: &mut Io<'_>, input: Input) {
+        let now = io.now();
+        self.peering.handle_input(now, input);
+        self.drain_peering(io);
+    }
+
+    /// Whether everything has ended after [`stop`](Self::stop).
+    pub(crate) fn is_over(&self) -> bool {
+        self.has_stopped && self.leaving.is_empty()
+    }
+
+    /// What the node was made of.
+    pub fn spec(&self) -> &NodeSpec {
+        &self.spec
+    }
+
+    /// The machine that decides whom to be connected to.
+    pub const fn peering(&self) -> &Peering {
+        &self.peering
+    }
+
+    /// The discovery machine, where there is one.
+    pub fn v4(&self) -> Option<&V4> {
+        self.discovery.as_ref().map(|discovery| &discovery.v4)
+    }
+
+    /// The peers: by id, with the slots they hold.
+    pub fn peers(&self) -> impl Iterator<Item = (NodeId, Slot)> {
+        self.peers.iter().map(|(id, (_, slot))| (*id, *slot))
+    }
+
+    /// How many peers there are.
+    pub fn peer_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// How many there are of what.
+    pub fn counts(&self) -> Counts {
+        self.peering.counts()
+    }
+
+    /// What the node has gone through.
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// The node's record as it is announced now.
+    pub const fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// How the node is named to others who cannot look it up: by its key and address.
+    pub fn named(&self, ip: IpAddr) -> Named {
+        let at = SocketAddr::new(ip, self.spec.port);
+        Named::from_endpoint(*self.spec.key.public(), at, None)
+    }
+
+    fn on_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {
+        // Superseded by a sooner one, or by none at all.
+        if self.armed.get(&task) != Some(&io.at) {
+            return;
+        }
+        self.on_late_wake(io, db, task);
+    }
+
+    /// A task is woken, if it was promised to be by now: also where the host stood still at that time.
+    pub(crate) fn on_late_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {
+        if self.armed.get(&task).is_none_or(|armed| *armed > io.at) {
+            return;
+        }
+        self.armed.remove(&task);
+        let now = io.now();
+        match task {
+            token::PEERING => {
+                self.peering.handle_timeout(now);
+                self.drain_peering(io);
+            }
+            token::DISCOVERY => {
+                if let Some(discovery) = &mut self.discovery {
+                    discovery.v4.handle_timeout(now);
+                    self.drain_discovery(io, db);
+                }
+            }
+            token::HOUSE => self.keep_house(io),
+            task => self.on_conn_wake(io, ConnId(task - token::FIRST_CONN)),
+        }
+    }
+
+    /// Dials that take too long end, streams that nobody hangs up are let go, and protocols speak.
+    fn keep_house(&mut self, io: &mut Io<'_>) {
+        let now = io.now().mono;
+        let late: Vec<DialId> =
+            self.dials.iter().filter(|(_, it)| it.until <= now).map(|(dial, _)| *dial).collect();
+        for dial in late {
+            self.end_dial(io, dial, DialError::TimedOut);
+        }
+        let gone: Vec<Socket> =
+            self.leaving.iter().filter(|(_, until)| **until <= now).map(|(it, _)| *it).collect();
+        for socket in gone {
+            self.leaving.remove(&socket);
+            io.close(socket);
+        }
+        self.race_dials(io);
+        if self.next_chat.is_some_and(|at| at <= now) {
+            self.chat(io);
+        }
+        let dials = self.dials.values().flat_map(|it| [Some(it.until), it.next]).flatten();
+        let due = dials.chain(self.leaving.values().copied()).chain(self.next_chat).min();
+        if let Some(due) = due {
+            self.arm(io, token::HOUSE, due);
+        }
+    }
+
+    /// Has a task woken at `due`, unless that is promised for no later.
+    fn arm(&mut self, io: &mut Io<'_>, task: u64, due: Instant) {
+        let at = io.clock.world(due).max(io.at);
+        if self.armed.get(&task).is_none_or(|armed| *armed > at) {
+            self.armed.insert(task, at);
+            io.wake(due, task);
+        }
+    }
+
+    /// Reads and throws away what a leaving stream brings, to its end.
+    fn on_leaving(&mut self, io: &mut Io<'_>, socket: Socket) {
+        loop {
+            match io.read(socket, usize::MAX) {
+                Read::Bytes(_) => {}
+                Read::Nothing => return,
+                Read::End => {
+                    self.leaving.remove(&socket);
+                    io.close(socket);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn resolve(&mut self, io: &mut Io<'_>, resolve: ResolveId, host: &str) {
+        let addresses = io.resolve(host);
+        self.mail_peering(io, Input::Resolved { resolve, addresses });
+    }
+}

@@ -1,0 +1,220 @@
+//! The task of one connection: moves bytes between a stream and the machine, as in the server.
+
+use peerage_machine::{Instant, Machine as _, Now};
+use peerage_node::NodeId;
+use peerage_peering::envelope::{ConnId, Input};
+use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role};
+
+use super::{Mail, Node, Order, protocol::Talk, token};
+use crate::{
+    io::Io,
+    net::{Read, Socket},
+    trace::Kind,
+};
+
+/// How much is read at once; as in the server.
+const READ_SIZE: usize = 64 << 10;
+
+/// How long a stream is kept whose goodbye is written, at most; as in the server.
+pub(super) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A connection, from accept or dial to its end.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) socket: Socket,
+    /// `None` until peering lets the handshake begin, and once it is over.
+    pub(super) machine: Option<Box<Connection>>,
+    /// The node that it leads to, from the second checkpoint on.
+    pub(super) peer: Option<NodeId>,
+    pub(super) talk: Talk,
+    identified: bool,
+    /// The last mail to peering, and from it.
+    sent: Instant,
+    pub(super) ordered: Instant,
+}
+
+impl Conn {
+    pub(super) fn new(socket: Socket, at: Instant) -> Self {
+        Self {
+            socket,
+            machine: None,
+            peer: None,
+            talk: Talk::default(),
+            identified: false,
+            sent: at,
+            ordered: at,
+        }
+    }
+}
+
+impl Node {
+    /// The handshake may begin.
+    pub(super) fn begin(&mut self, io: &mut Io<'_>, conn: ConnId, role: Role) {
+        let seed = self.random.fork();
+        let Some(found) = self.conns.get_mut(&conn) else { return };
+        let machine = Connection::new(self.config.clone(), role, io.now(), seed);
+        found.machine = Some(Box::new(machine));
+        self.pump(io, conn);
+    }
+
+    pub(super) fn on_stream(&mut self, io: &mut Io<'_>, socket: Socket) {
+        if self.leaving.contains_key(&socket) {
+            return self.on_leaving(io, socket);
+        }
+        if let Some(conn) = self.sockets.get(&socket).copied() {
+            self.pump(io, conn);
+        }
+    }
+
+    pub(super) fn on_order(&mut self, io: &mut Io<'_>, conn: ConnId, order: Order) {
+        let Some(machine) = self.conns.get_mut(&conn).and_then(|it| it.machine.as_mut()) else {
+            return;
+        };
+        let now = io.now();
+        match order {
+            Order::Admit => machine.admit(now),
+            Order::Disconnect(reason) => machine.disconnect(now, reason),
+        }
+        self.pump(io, conn);
+    }
+
+    pub(super) fn on_conn_wake(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        let now = io.now();
+        if let Some(machine) = self.conns.get_mut(&conn).and_then(|it| it.machine.as_mut()) {
+            machine.handle_timeout(now);
+            self.pump(io, conn);
+        }
+    }
+
+    /// Does what can be done now.
+    pub(super) fn pump(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        let now = io.now();
+        let network = self.spec.network;
+        let Some(found) = self.conns.get_mut(&conn) else { return };
+        let end = found.pump(io, now, conn, network, &mut self.seen.messages);
+        let Some(fault) = end else {
+            if let Some(due) = found.machine.as_ref().and_then(|it| it.poll_timeout()) {
+                self.arm(io, token::FIRST_CONN + conn.0, due);
+            }
+            return;
+        };
+        found.machine = None;
+        let (socket, identified) = (found.socket, found.identified);
+        io.note(Kind::Connection, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
+        io.mail(&mut found.sent, Mail::Peering(Box::new(Input::Closed { conn, fault })));
+        self.sockets.remove(&socket);
+        self.armed.remove(&(token::FIRST_CONN + conn.0));
+        if identified && fault.reason_to_send().is_some() {
+            // The goodbye is on its way: whoever hangs up at once may take it back.
+            io.shutdown(socket);
+            let until = now.mono + LINGER;
+            self.leaving.insert(socket, until);
+            self.on_leaving(io, socket);
+            self.arm(io, token::HOUSE, until);
+        } else {
+            io.close(socket);
+        }
+    }
+}
+
+impl Conn {
+    /// Writes, reads and obeys until nothing moves. The fault at the end, once.
+    fn pump(
+        &mut self,
+        io: &mut Io<'_>,
+        now: Now,
+        conn: ConnId,
+        network: u64,
+        messages: &mut u64,
+    ) -> Option<Fault> {
+        let machine = self.machine.as_mut()?;
+        let mut write_failed = false;
+        loop {
+            if machine.is_open() && self.talk.greet(machine, now, network).is_err() {
+                machine.disconnect(now, DisconnectReason::SubprotocolReason);
+            }
+            let mut moved = false;
+            if machine.queued() > 0 && !write_failed {
+                match io.write(self.socket, machine.outgoing()) {
+                    Some(0) => {}
+                    Some(n) => {
+                        machine.written(now, n);
+                        moved = true;
+                    }
+                    None => write_failed = true,
+                }
+            }
+            if let Some(Event::Closed { fault }) = machine.poll_event() {
+                return Some(fault);
+            }
+            let budget = machine.read_budget().min(READ_SIZE);
+            if budget == 0 && !write_failed {
+                if moved {
+                    continue;
+                }
+                return None;
+            }
+            let closed = match io.read(self.socket, budget) {
+                Read::Bytes(mut bytes) => {
+                    let mut input = bytes.as_mut_slice();
+                    let mut payload = Vec::new();
+                    let mut closed = None;
+                    while let Some(event) = machine.receive(now, &mut input, &mut payload) {
+                        let told = match event {
+                            Event::Identified { key } => {
+                                self.identified = true;
+                                Input::Identified { conn, key }
+                            }
+                            Event::Ready { .. } => {
+                                Input::Ready { conn, shared: machine.shared().len() }
+                            }
+                            Event::Message { code, .. } => {
+                                *messages += 1;
+                                match self.talk.on_message(network, code, &payload) {
+                                    Ok(()) => {}
+                                    Err(reason) => {
+                                        let honest =
+                                            self.peer.is_some_and(|id| io.ledger.is_honest(&id));
+                                        if let Some(broken) = reason.broken().filter(|_| honest) {
+                                            io.ledger.break_rule(io.at, io.host, || broken.into());
+                                        }
+                                        let reason = DisconnectReason::SubprotocolReason;
+                                        machine.disconnect(now, reason);
+                                    }
+                                }
+                                continue;
+                            }
+                            Event::Closed { fault } => {
+                                closed = Some(fault);
+                                break;
+                            }
+                        };
+                        io.mail(&mut self.sent, Mail::Peering(Box::new(told)));
+                    }
+                    closed
+                }
+                Read::Nothing if !write_failed => {
+                    if moved {
+                        continue;
+                    }
+                    return None;
+                }
+                Read::Nothing | Read::End => {
+                    let told = machine.receive_eof(now);
+                    let told = match told {
+                        None if write_failed => machine.receive_eof(now),
+                        told => told,
+                    };
+                    match told {
+                        Some(Event::Closed { fault }) => Some(fault),
+                        _ if machine.queued() == 0 || write_failed => return None,
+                        _ => None,
+                    }
+                }
+            };
+            if closed.is_some() {
+                return closed;
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a node is made of: what its user would write into a configuration.
+
+use std::time::Duration;
+
+use peerage_discovery::V4Config;
+use peerage_node::{Node, NodeId, SecretKey};
+use peerage_peering::{Config as Peering, Limits};
+use peerage_rlpx::{Capability, CapabilityName, Config, LocalCapability, Timeouts};
+
+use super::Chat;
+
+/// Messages that the protocol of simulated nodes has.
+pub(super) const MESSAGES: u64 = 2;
+
+/// The configuration of a simulated node.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// Its key: a stand-in key makes all of its cryptography cheap.
+    pub key: SecretKey,
+    /// Its port, of both transports.
+    pub port: u16,
+    /// Discovery, with the boot nodes in it; `None` for none.
+    pub discovery: Option<V4Config>,
+    /// Whether it states its own address, instead of waiting for the vote.
+    pub knows_address: bool,
+    /// How many of everything.
+    pub limits: Limits,
+    /// Whether it dials.
+    pub dialing: bool,
+    /// Nodes that it stays connected to.
+    pub static_nodes: Vec<Node>,
+    /// Nodes that it always lets in.
+    pub trusted: Vec<NodeId>,
+    /// When connections give up.
+    pub timeouts: Timeouts,
+    /// When a dial gives up.
+    pub dial_timeout: Duration,
+    /// The name of its capability: nodes that share none are of no use to each other.
+    pub capability: String,
+    /// The network that it says it is on, once connected: others hang up.
+    pub network: u64,
+    /// What its protocol says to peers, after the first message.
+    pub chat: Option<Chat>,
+}
+
+impl NodeSpec {
+    /// A node with every default, discovery included.
+    pub fn new(key: SecretKey) -> Self {
+        Self {
+            key,
+            port: 30_303,
+            discovery: Some(V4Config::default()),
+            knows_address: true,
+            limits: Limits::default(),
+            dialing: true,
+            static_nodes: Vec::new(),
+            trusted: Vec::new(),
+            timeouts: Timeouts::default(),
+            dial_timeout: Duration::from_secs(15),
+            capability: "sim".into(),
+            network: 1,
+            chat: None,
+        }
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.key.public().id()
+    }
+
+    /// A node that does nothing but discovery.
+    pub fn discovery_only(key: SecretKey) -> Self {
+        let limits = Limits { max_peers: 0, max_handshakes: 0, ..Limits::default() };
+        Self { limits, dialing: false, ..Self::new(key) }
+    }
+
+    pub(super) fn connection(&self) -> Config {
+        let name = CapabilityName::new(&self.capability)
+            .expect("because simulated nodes have short names of capabilities");
+        Config {
+            key: self.key.clone(),
+            client: "peerage-sim".into(),
+            capabilities: vec![LocalCapability {
+                capability: Capability { name, version: 1 },
+                length: MESSAGES,
+            }],
+            listen_port: 0,
+            timeouts: self.timeouts,
+        }
+    }
+
+    pub(super) fn peering(&self) -> Peering {
+        Peering {
+            limits: self.limits.clone(),
+            static_nodes: self.static_nodes.clone(),
+            trusted: self.trusted.clone(),
+            dialing: self.dialing,
+            ..Peering::new(self.id())
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! The world: hosts, the network between them, and time.
+
+mod places;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use peerage_machine::{Instant, Random, Seed};
+use peerage_node::{Node as Named, SecretKey};
+use peerage_peering::envelope::Input;
+use sha2::{Digest as _, Sha256};
+
+use self::places::Addresses;
+pub use self::places::Place;
+use crate::{
+    HostId,
+    clock::HostClock,
+    event::{Event, HostEvent},
+    io::{Actor, Io},
+    ledger::{Bounds, Ledger, Violation},
+    net::{Crash, LinkProfile, Net, NetStats},
+    node::{Mail, Node, NodeDb, NodeSpec},
+    queue::Queue,
+    trace::{Kind, Trace},
+};
+
+/// Datagrams that a host that stands still can keep: a kernel's buffer.
+const MAX_DEFERRED: usize = 256;
+
+/// What a world is made of, beside its seed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the ways between hosts behave.
+    pub link: LinkProfile,
+    /// How long a message between two tasks of a host may take: races between them are found by that.
+    pub task_delay: Duration,
+    /// How much the clocks of hosts drift, in parts per million either way.
+    pub drift_ppm: u32,
+    /// Names that can be resolved.
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// What has to hold within what time.
+    pub bounds: Bounds,
+    /// Whether [`World::key`] makes keys whose cryptography is a cheap stand-in.
+    pub stand_in: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            link: LinkProfile::default(),
+            task_delay: Duration::from_millis(2),
+            drift_ppm: 50,
+            names: BTreeMap::new(),
+            bounds: Bounds::default(),
+            stand_in: false,
+        }
+    }
+}
+
+/// A world. It goes on only in [`run_until`](Self::run_until), and does the same each time.
+#[derive(Debug)]
+pub struct World {
+    settings: Settings,
+    now: Instant,
+    random: Random,
+    addresses: Addresses,
+    net: Net,
+    queue: Queue<Event>,
+    hosts: Vec<Host>,
+    ledger: Ledger,
+    trace: Trace,
+    events: u64,
+}
+
+#[derive(Debug)]
+struct Host {
+    clock: HostClock,
+    random: Random,
+    ip: IpAddr,
+    program: Program,
+    /// What came while the host stands still; `None` while it does not.
+    deferred: Option<Vec<Deferred>>,
+    db: NodeDb,
+}
+
+#[derive(Debug)]
+enum Deferred {
+    Event(HostEvent),
+    Mail(Mail),
+}
+
+/// What a host runs.
+#[derive(Debug)]
+enum Program {
+    Actor(Option<Box<dyn Actor>>),
+    Node { spec: Arc<NodeSpec>, node: Option<Box<Node>> },
+}
+
+impl World {
+    /// An empty world with every default.
+    pub fn new(seed: u64) -> Self {
+        Self::with_settings(seed, Settings::default())
+    }
+
+    /// An empty world.
+    pub fn with_settings(seed: u64, settings: Settings) -> Self {
+        let mut random = Random::from_seed(expand(seed));
+        let net = Net::new(settings.link.clone(), Random::from_seed(random.fork()));
+        Self {
+            now: Instant::START,
+            random,
+            addresses: Addresses::default(),
+            net,
+            queue: Queue::new(),
+            hosts: Vec::new(),
+            ledger: Ledger::new(settings.bounds.clone()),
+            trace: Trace::default(),
+            events: 0,
+            settings,
+        }
+    }
+
+    /// A key that follows from the seed.
+    pub fn key(&mut self) -> SecretKey {
+        SecretKey::generate(&mut self.random)
+    }
+
+    /// A seed that follows from the world's.
+    pub fn fork(&mut self) -> Seed {
+        self.random.fork()
+    }
+
+    /// Adds a node. It is down until it is started.
+    pub fn add_node(&mut self, place: Place, spec: NodeSpec) -> HostId {
+        let port = spec.port;
+        self.add(place, Program::Node { spec: Arc::new(spec), node: None }, port)
+    }
+
+    /// Adds a host that runs something else.
+    pub fn add_actor(&mut self, place: Place, actor: Box<dyn Actor>) -> HostId {
+        self.add(place, Program::Actor(Some(actor)), 0)
+    }
+
+    fn add(&mut self, place: Place, program: Program, port: u16) -> HostId {
+        let (host, ip) = self.addresses.place(&mut self.net, place, port);
+        let range = u64::from(self.settings.drift_ppm) * 2 + 1;
+        let drift = i64::try_from(self.random.below(range)).unwrap_or(0)
+            - i64::from(self.settings.drift_ppm);
+        self.hosts.push(Host {
+            clock: HostClock::new(i32::try_from(drift).unwrap_or(0)),
+            random: Random::from_seed(self.random.fork()),
+            ip,
+            program,
+            deferred: None,
+            db: NodeDb::default(),
+        });
+        host
+    }
+
+    /// Changes what a node is made of, from its next start on.
+    ///
+    /// # Panics
+    ///
+    /// If the host is no node.
+    pub fn configure(&mut self, host: HostId, change: impl FnOnce(&mut NodeSpec)) {
+        match &mut self.hosts[host.index()].program {
+            Program::Node { spec, .. } => change(Arc::make_mut(spec)),
+            Program::Actor(_) => panic!("{host} is no node"),
+        }
+    }
+
+    /// Starts a host, or starts it anew after it went down. Does nothing while it runs.
+    pub fn start(&mut self, host: HostId) {
+        let at = self.now;
+        if self.is_up(host) {
+            return;
+        }
+        self.net.start(host);
+        let found = &mut self.hosts[host.index()];
+        found.clock.start(at);
+        found.deferred = None;
+        self.note(host, 1, "starts");
+        let mut db = std::mem::take(&mut self.hosts[host.index()].db);
+        match &mut self.hosts[host.index()].program {
+            Program::Node { spec, .. } => {
+                let spec = spec.clone();
+                self.ledger.on_start(host, spec.id(), db.seq > 0);
+                let node = Node::start(&mut self.io(host), &mut db, spec);
+                if let Program::Node { node: place, .. } = &mut self.hosts[host.index()].program {
+                    *place = Some(Box::new(node));
+                }
+            }
+            Program::Actor(actor) => {
+                if let Some(mut actor) = actor.take() {
+                    actor.on_start(&mut self.io(host));
+                    self.hosts[host.index()].program = Program::Actor(Some(actor));
+                }
+            }
+        }
+        self.hosts[host.index()].db = db;
+        self.settle(host);
+    }
+
+    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at once.
+    pub fn stop(&mut self, host: HostId) {
+        if !self.is_up(host) {
+            return;
+        }
+        self.note(host, 2, "is told to stop");
+        let is_node = self.with_node(host, |node, io, _| node.stop(io)).is_some();
+        if is_node {
+            self.ledger.on_stop(self.now, host);
+            self.settle(host);
+        } else {
+            self.end(host, Crash::Process);
+        }
+    }
+
+    /// Takes a host down.
+    pub fn crash(&mut self, host: HostId, how: Crash) {
+        if self.is_up(host) {
+            self.note(host, 3, "crashes");
+            self.end(host, how);
+        }
+    }
+
+    /// Loses what a host kept on disk.
+    pub fn lose_database(&mut self, host: HostId) {
+        self.hosts[host.index()].db = NodeDb::default();
+    }
+
+    /// Has a host stand still for a while, as by SIGSTOP or in a sleeping laptop: its clocks go on.
+    pub fn suspend(&mut self, host: HostId, span: Duration) {
+        if !self.is_up(host) || self.hosts[host.index()].deferred.is_some() {
+            return;
+        }
+        self.note(host, 4, "stands still");
+        self.hosts[host.index()].deferred = Some(Vec::new());
+        self.ledger.set_away(self.now, host, true);
+        let epoch = self.net.epoch(host);
+        self.queue.plan(self.now + span, Event::Resume { host, epoch });
+    }
+
+    /// Has the wall clock of a host jump.
+    pub fn jump_clock(&mut self, host: HostId, seconds: i64) {
+        self.note(host, 5, "has its wall clock jump");
+        self.hosts[host.index()].clock.jump(seconds);
+    }
+
+    /// Puts a host into a part of the network; hosts in different parts cannot reach each other. All begin in 0.
+    pub fn set_part(&mut self, host: HostId, part: u32) {
+        self.net.set_group(host, part);
+    }
+
+    /// Changes how the network behaves, from now on.
+    pub fn set_link(&mut self, link: LinkProfile) {
+        self.net.link = link;
+    }
+
+    /// The user of a node says something to it. Nothing happens where no node runs.
+    pub fn tell(&mut self, host: HostId, input: Input) {
+        self.with_node(host, |node, io, _| node.input(io, input));
+        self.settle(host);
+    }
+
+    /// Lets everything happen until `until`. An error is the first rule that was broken; the world stands still there.
+    pub fn run_until(&mut self, until: Instant) -> Result<(), Violation> {
+        while let Some((at, event)) = self.queue.pop(until) {
+            self.now = at;
+            self.events += 1;
+            if let Some(host) = self.happen(event) {
+                self.settle(host);
+            }
+            self.ledger.check_time(at);
+            if let Some(violation) = self.ledger.take_violation() {
+                return Err(violation);
+            }
+        }
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    /// Lets everything happen for a while.
+    pub fn run_for(&mut self, span: Duration) -> Result<(), Violation> {
+        self.run_until(self.now + span)
+    }
+
+    /// Something happens; the host that took part.
+    fn happen(&mut self, event: Event) -> Option<HostId> {
+        let (now, net, queue) = (self.now, &mut self.net, &mut self.queue);
+        let told = match event {
+            Event::Arrive { socket } => net.on_arrive(now, queue, socket),
+            Event::Datagram { sender, from, to, bytes } => {
+                net.on_datagram(now, sender, from, to, bytes)
+            }
+            Event::Answer { socket, is_refused } => net.on_answer(socket, is_refused),
+            Event::Backlog { socket } => net.on_backlog(socket),
+            Event::Reset { socket } => net.on_reset(socket),
+            Event::Syn { socket, from, to, tries } => {
+                net.on_syn(now, queue, (socket, from, to), tries);
+                None
+            }
+            Event::Window { socket } => net.on_window(socket),
+            Event::Host { host, epoch, event } => {
+                (net.epoch(host) == epoch).then_some((host, event))
+            }
+            Event::Mail { host, epoch, mail } => {
+                if net.epoch(host) == epoch {
+                    self.mail(host, mail);
+                    return Some(host);
+                }
+                None
+            }
+            Event::Resume { host, epoch } => {
+                if net.epoch(host) == epoch {
+                    self.resume(host);
+                    return Some(host);
+                }
+                None
+            }
+        };
+        let (host, event) = told?;
+        self.deliver(host, event);
+        Some(host)
+    }
+
+    fn deliver(&mut self, host: HostId, event: HostEvent) {
+        self.note_event(host, &event);
+        if let Some(deferred) = &mut self.hosts[host.index()].deferred {
+            if deferred.len() < MAX_DEFERRED || !matches!(event, HostEvent::Datagram { .. }) {
+                deferred.push(Deferred::Event(event));
+            }
+            return;
+        }
+        match &mut self.hosts[host.index()].program {
+            Program::Node { .. } => {
+                self.with_node(host, |node, io, db| node.on_event(io, db, event));
+            }
+            Program::Actor(actor) => {
+                if let Some(mut actor) = actor.take() {
+                    actor.on_event(&mut self.io(host), event);
+                    self.hosts[host.index()].program = Program::Actor(Some(actor));
+                }
+            }
+        }
+    }
+
+    fn mail(&mut self, host: HostId, mail: Mail) {
+        self.trace.note(self.now, host.0, Kind::Mail, &[], &[], || format!("{mail:?}"));
+        if let Some(deferred) = &mut self.hosts[host.index()].deferred {
+            return deferred.push(Deferred::Mail(mail));
+        }
+        self.with_node(host, |node, io, db| node.on_mail(io, db, mail));
+    }
+
+    fn resume(&mut self, host: HostId) {
+        self.note(host, 6, "goes on");
+        self.ledger.set_away(self.now, host, false);
+        let deferred = self.hosts[host.index()].deferred.take().unwrap_or_default();
+        for deferred in deferred {
+            match deferred {
+                // A promise to wake it at a time that has passed holds for now.
+                Deferred::Event(HostEvent::Wake(task)) if self.node(host).is_some() => {
+                    self.with_node(host, |node, io, db| node.on_late_wake(io, db, task));
+                }
+                Deferred::Event(event) => self.deliver(host, event),
+                Deferred::Mail(mail) => self.mail(host, mail),
+            }
+        }
+    }
+
+    /// What has to be seen to after each event of a host.
+    fn settle(&mut self, host: HostId) {
+        let at = self.now;
+        let Program::Node { node: Some(node), .. } = &self.hosts[host.index()].program else {
+            return;
+        };
+        self.ledger.check_node(at, host, node);
+        if node.is_over() {
+            self.end(host, Crash::Process);
+        }
+    }
+
+    fn end(&mut self, host: HostId, how: Crash) {
+        self.net.end(self.now, &mut self.queue, host, how);
+        self.ledger.on_down(self.now, host);
+        let found = &mut self.hosts[host.index()];
+        found.deferred = None;
+        if let Program::Node { node, .. } = &mut found.program {
+            *node = None;
+        }
+        self.note(host, 7, "is down");
+    }
+
+    fn with_node<R>(
+        &mut self,
+        host: HostId,
+        act: impl FnOnce(&mut Node, &mut Io<'_>, &mut NodeDb) -> R,
+    ) -> Option<R> {
+        let Program::Node { node, .. } = &mut self.hosts[host.index()].program else { return None };
+        let mut running = node.take()?;
+        let mut db = std::mem::take(&mut self.hosts[host.index()].db);
+        let done = act(&mut running, &mut self.io(host), &mut db);
+        let found = &mut self.hosts[host.index()];
+        found.db = db;
+        if let Program::Node { node, .. } = &mut found.program {
+            *node = Some(running);
+        }
+        Some(done)
+    }
+
+    fn io(&mut self, host: HostId) -> Io<'_> {
+        let epoch = self.net.epoch(host);
+        let found = &mut self.hosts[host.index()];
+        Io {
+            at: self.now,
+            host,
+            epoch,
+            clock: found.clock,
+            settings: &self.settings,
+            net: &mut self.net,
+            queue: &mut self.queue,
+            random: &mut found.random,
+            trace: &mut self.trace,
+            ledger: &mut self.ledger,
+        }
+    }
+
+    fn note(&mut self, host: HostId, what: u64, text: &str) {
+        self.trace.note(self.now, host.0, Kind::Host, &[what], &[], || text.into());
+    }
+
+    fn note_event(&mut self, host: HostId, event: &HostEvent) {
+        let (trace, at, host) = (&mut self.trace, self.now, host.0);
+        match event {
+            HostEvent::Datagram { from, bytes } => {
+                let head = &bytes[..bytes.len().min(32)];
+                let kind = bytes.get(97).copied().unwrap_or(0);
+                let numbers = [u64::from(from.port()), bytes.len() as u64];
+                trace.note(at, host, Kind::Datagram, &numbers, head, || {
+                    let hash: String = head.iter().take(4).map(|it| format!("{it:02x}")).collect();
+                    format!("type {kind} of {} bytes from {from}, {hash}", bytes.len())
+                });
+            }
+            HostEvent::Wake(task) => {
+                trace.note(at, host, Kind::Wake, &[*task], &[], || format!("task {task}"));
+            }
+            HostEvent::Stream(socket) => {
+                trace.note(at, host, Kind::Segment, &[socket.0], &[], || format!("s{}", socket.0));
+            }
+            HostEvent::Acceptable => {
+                trace.note(at, host, Kind::Connection, &[2], &[], || "a stream waits".into());
+            }
+            HostEvent::Connected { socket, remote } => {
+                trace.note(at, host, Kind::Connection, &[3, socket.0], &[], || {
+                    format!("s{} is connected to {remote}", socket.0)
+                });
+            }
+            HostEvent::ConnectFailed { socket, why } => {
+                trace.note(at, host, Kind::Connection, &[4, socket.0], &[], || {
+                    format!("s{} is not connected: {why}", socket.0)
+                });
+            }
+        }
+    }
+
+    /// The time in the world.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// How many events have happened.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// How many events are planned.
+    pub fn planned(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// All hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).map(HostId)
+    }
+
+    /// Whether a host runs.
+    pub fn is_up(&self, host: HostId) -> bool {
+        match &self.hosts[host.index()].program {
+            Program::Node { node, .. } => node.is_some(),
+            Program::Actor(_) => self.net.is_running(host),
+        }
+    }
+
+    /// The node that runs on a host, if one does.
+    pub fn node(&self, host: HostId) -> Option<&Node> {
+        match &self.hosts[host.index()].program {
+            Program::Node { node, .. } => node.as_deref(),
+            Program::Actor(_) => None,
+        }
+    }
+
+    /// The host of an honest node that has been started.
+    pub fn host_of(&self, id: &peerage_node::NodeId) -> Option<HostId> {
+        self.ledger.host_of(id)
+    }
+
+    /// How a node is named to others, running or not: by its key and the address that they reach it at.
+    ///
+    /// # Panics
+    ///
+    /// If the host is no node.
+    pub fn named(&self, host: HostId) -> Named {
+        let found = &self.hosts[host.index()];
+        match &found.program {
+            Program::Node { spec, .. } => {
+                let at = SocketAddr::new(found.ip, spec.port);
+                Named::from_endpoint(*spec.key.public(), at, None)
+            }
+            Program::Actor(_) => panic!("{host} is no node"),
+        }
+    }
+
+    /// The address at which others reach a host, or its translator.
+    pub fn ip(&self, host: HostId) -> IpAddr {
+        self.hosts[host.index()].ip
+    }
+
+    /// Pairs of honest nodes that are each other's peers.
+    pub fn connected_pairs(&self) -> usize {
+        self.ledger.connected_pairs()
+    }
+
+    /// Whether node `a` has node `b` as a peer.
+    pub fn is_peer(&self, a: HostId, b: HostId) -> bool {
+        self.ledger.sees(a, b)
+    }
+
+    /// What has been sent.
+    pub const fn net_stats(&self) -> &NetStats {
+        &self.net.stats
+    }
+
+    /// Everything that happened.
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Everything that happened, to be recorded or taken.
+    pub const fn trace_mut(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+}
+
+/// 32 bytes that follow from a number.
+fn expand(seed: u64) -> Seed {
+    Sha256::digest(seed.to_le_bytes()).into()
+}

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use body::{EnrRequest, EnrResponse, FindNode, Neighbors, Ping, Pong};
 pub use endpoint::{Endpoint, Neighbor};
 use keccak_asm::Keccak256;
-use peerage_node::{NodeId, PublicKey, RecoverableSignature, SecretKey};
+use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey};
 
 /// The most bytes a datagram may have: what surely passes every link of the Internet unbroken.
 pub const MAX_PACKET_SIZE: usize = 1280;
@@ -113,8 +113,16 @@ impl Packet {
 
     /// Reads a whole datagram: what it says, who signed it, and its hash.
     pub fn decode(bytes: &[u8]) -> Result<(Self, PublicKey, Token), PacketError> {
+        Self::decode_with(Crypto::Real, bytes)
+    }
+
+    /// [`decode`](Self::decode) by the scheme of the key of whoever reads the packet.
+    pub fn decode_with(
+        crypto: Crypto,
+        bytes: &[u8],
+    ) -> Result<(Self, PublicKey, Token), PacketError> {
         let sealed = Sealed::check(bytes)?;
-        Ok((sealed.decode()?, sealed.recover()?, sealed.hash()))
+        Ok((sealed.decode()?, sealed.recover_with(crypto)?, sealed.hash()))
     }
 
     /// Whether the packet states a time that is past at `unix`. An [`EnrResponse`] states none.
@@ -189,10 +197,15 @@ impl<'a> Sealed<'a> {
 
     /// Who signed the packet: one recovery of a public key, by far the most costly step.
     pub fn recover(&self) -> Result<PublicKey, PacketError> {
+        self.recover_with(Crypto::Real)
+    }
+
+    /// [`recover`](Self::recover) by the scheme of the key of whoever reads the packet.
+    pub fn recover_with(&self, crypto: Crypto) -> Result<PublicKey, PacketError> {
         let mut signature = [0; SIGNATURE_SIZE];
         signature.copy_from_slice(&self.bytes[HASH_SIZE..HEAD_SIZE - 1]);
         RecoverableSignature::from_bytes(signature)
-            .recover(&keccak(&self.bytes[HEAD_SIZE - 1..]))
+            .recover_with(crypto, &keccak(&self.bytes[HEAD_SIZE - 1..]))
             .map_err(|_| PacketError::Signature)
     }
 }

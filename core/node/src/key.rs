@@ -3,10 +3,12 @@
 //! A node *is* its public key; its id is the Keccak-256 of that key
 //! ([EIP-778, "v4" identity scheme](https://eips.ethereum.org/EIPS/eip-778#v4-identity-scheme)).
 
+mod crypto;
 mod ephemeral;
 
 use std::{fmt, str::FromStr};
 
+pub use crypto::Crypto;
 pub use ephemeral::EphemeralKey;
 use keccak_asm::Keccak256;
 use peerage_machine::Random;
@@ -43,6 +45,7 @@ pub struct SecretKey {
     secret: secp256k1::SecretKey,
     /// Derived once: a curve multiplication that would otherwise be paid at each connection.
     public: PublicKey,
+    crypto: Crypto,
 }
 
 impl SecretKey {
@@ -53,10 +56,41 @@ impl SecretKey {
 
     /// The key with these 32 big-endian bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        Self::with(Crypto::Real, bytes)
+    }
+
+    /// A fresh key for a simulation, drawn from `random`.
+    ///
+    /// # Security
+    ///
+    /// None: see [`Crypto::StandIn`].
+    pub fn stand_in(random: &mut Random) -> Self {
+        draw(random, Self::stand_in_from_bytes)
+    }
+
+    /// The key for a simulation with these 32 big-endian bytes; its public key is that of
+    /// [`from_bytes`](Self::from_bytes).
+    ///
+    /// # Security
+    ///
+    /// None: see [`Crypto::StandIn`].
+    pub fn stand_in_from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        Self::with(Crypto::StandIn, bytes)
+    }
+
+    fn with(crypto: Crypto, bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let secret =
             secp256k1::SecretKey::from_byte_array(*bytes).map_err(|_| KeyError::OutOfRange)?;
         let public = PublicKey(secp256k1::PublicKey::from_secret_key(SECP256K1, &secret));
-        Ok(Self { secret, public })
+        Ok(Self { secret, public, crypto })
+    }
+
+    /// A key for one handshake, of the scheme of this one: fresh, unless this is a stand-in.
+    pub fn ephemeral(&self, random: &mut Random) -> EphemeralKey {
+        match self.crypto {
+            Crypto::Real => EphemeralKey::generate(random),
+            Crypto::StandIn => EphemeralKey::stand_in(self.public),
+        }
     }
 
     /// The 32 big-endian bytes of the key: a secret, to be zeroed after use.
@@ -69,14 +103,25 @@ impl SecretKey {
         &self.public
     }
 
+    /// What this key signs and agrees with, and what whoever holds it is to check others with.
+    pub const fn crypto(&self) -> Crypto {
+        self.crypto
+    }
+
     /// The x coordinate of `self * other`: the Diffie-Hellman secret of RLPx, 32 bytes.
     pub fn agree(&self, other: &PublicKey) -> [u8; 32] {
-        agree(&self.secret, other)
+        match self.crypto {
+            Crypto::Real => agree(&self.secret, other),
+            Crypto::StandIn => crypto::agree(&self.public, other),
+        }
     }
 
     /// Signs a 32-byte digest (RFC 6979, deterministic), so that the signer can be recovered.
     pub fn sign(&self, digest: &[u8; 32]) -> RecoverableSignature {
-        sign(&self.secret, digest)
+        match self.crypto {
+            Crypto::Real => sign(&self.secret, digest),
+            Crypto::StandIn => crypto::sign(&self.public, digest),
+        }
     }
 }
 
@@ -154,6 +199,14 @@ impl PublicKey {
             SECP256K1.verify_ecdsa(Message::from_digest(*digest), &signature, &self.0).is_ok()
         })
     }
+
+    /// [`verify`](Self::verify) by the scheme of the key of whoever wants to know.
+    pub fn verify_with(&self, crypto: Crypto, digest: &[u8; 32], rs: &[u8; 64]) -> bool {
+        match crypto {
+            Crypto::Real => self.verify(digest, rs),
+            Crypto::StandIn => crypto::verify(self, digest, rs),
+        }
+    }
 }
 
 impl fmt::Debug for PublicKey {
@@ -202,6 +255,14 @@ impl RecoverableSignature {
             .recover_ecdsa(Message::from_digest(*digest), &signature)
             .map(PublicKey)
             .map_err(|_| KeyError::Signature)
+    }
+
+    /// [`recover`](Self::recover) by the scheme of the key of whoever wants to know.
+    pub fn recover_with(&self, crypto: Crypto, digest: &[u8; 32]) -> Result<PublicKey, KeyError> {
+        match crypto {
+            Crypto::Real => self.recover(digest),
+            Crypto::StandIn => crypto::recover(&self.0, digest),
+        }
     }
 }
 

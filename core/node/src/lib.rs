@@ -12,7 +12,7 @@ mod reach;
 mod record;
 mod subnet;
 
-pub use key::{EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
+pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};
 pub use netlist::{NetList, NetListError};
 pub use node::{Node, ParseNodeError};

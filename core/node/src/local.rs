@@ -141,7 +141,7 @@ impl LocalRecord {
             let content = self.content(self.seq);
             let rlp = assemble(&scheme::sign(&self.secret, &content), &content);
             self.signed = Some(
-                Record::decode(&rlp)
+                Record::decode_with(self.secret.crypto(), &rlp)
                     .expect("because the pairs are sorted, checked and within the limit"),
             );
         }

@@ -17,7 +17,7 @@ use std::{
 use alloy_rlp::{Decodable, Encodable, Header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::{NodeId, PublicKey};
+use crate::{Crypto, NodeId, PublicKey};
 
 /// The most bytes a record may have: EIP-778 sets it so that records fit into datagrams.
 pub const MAX_RECORD_SIZE: usize = 300;
@@ -99,6 +99,11 @@ impl Record {
     ///
     /// Looks at nothing beyond [`MAX_RECORD_SIZE`] bytes, and verifies the signature last.
     pub fn decode(rlp: &[u8]) -> Result<Self, RecordError> {
+        Self::decode_with(Crypto::Real, rlp)
+    }
+
+    /// [`decode`](Self::decode) by the scheme of the key of whoever reads the record.
+    pub fn decode_with(crypto: Crypto, rlp: &[u8]) -> Result<Self, RecordError> {
         if rlp.len() > MAX_RECORD_SIZE {
             return Err(RecordError::TooBig);
         }
@@ -137,7 +142,7 @@ impl Record {
             .and_then(|bytes| PublicKey::from_sec1(bytes).ok())
             .ok_or(RecordError::PublicKey)?;
         let signature = signature.try_into().map_err(|_| RecordError::Signature)?;
-        if !scheme::verify(&public_key, content, signature) {
+        if !scheme::verify(crypto, &public_key, content, signature) {
             return Err(RecordError::Signature);
         }
         Ok(Self { rlp: rlp.into(), pairs_at, seq, public_key, id: public_key.id() })

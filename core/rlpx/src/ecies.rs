@@ -11,7 +11,7 @@ use aes::cipher::KeyIvInit;
 use ctr::cipher::StreamCipher;
 use hmac::{Hmac, KeyInit, Mac};
 use peerage_machine::Random;
-use peerage_node::{EphemeralKey, PublicKey, SecretKey};
+use peerage_node::{PublicKey, SecretKey};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -28,14 +28,15 @@ pub(crate) const OVERHEAD: usize = POINT + IV + TAG;
 type Cipher = ctr::Ctr128BE<aes::Aes128>;
 
 /// Appends `plaintext` encrypted to `remote` to `packet`, whose contents so far are authenticated
-/// with it but not encrypted.
+/// with it but not encrypted. Of the sender's `key`, only the scheme counts.
 pub(crate) fn encrypt(
+    key: &SecretKey,
     remote: &PublicKey,
     plaintext: &[u8],
     packet: &mut Vec<u8>,
     random: &mut Random,
 ) {
-    let ephemeral = EphemeralKey::generate(random);
+    let ephemeral = key.ephemeral(random);
     let iv = random.bytes::<IV>();
     let keys = Keys::derive(&Zeroizing::new(ephemeral.agree(remote)));
 
@@ -129,7 +130,7 @@ mod tests {
         let mut random = Random::from_seed([7; 32]);
         let key = SecretKey::generate(&mut random);
         let mut packet = vec![0xab, 0xcd];
-        encrypt(key.public(), plaintext, &mut packet, &mut random);
+        encrypt(&key, key.public(), plaintext, &mut packet, &mut random);
         (key, packet)
     }
 

@@ -38,13 +38,13 @@ pub struct Initiator {
 impl Initiator {
     /// Begins a handshake with `remote` and returns the auth packet to send.
     pub fn start(key: &SecretKey, remote: &PublicKey, random: &mut Random) -> (Self, Vec<u8>) {
-        let ephemeral = EphemeralKey::generate(random);
+        let ephemeral = key.ephemeral(random);
         let nonce = random.bytes();
         // The signature binds the ephemeral key to the static one, and the recipient recovers the
         // ephemeral public key from it, so that we never need to derive that.
         let shared = Zeroizing::new(key.agree(remote));
         let signature = ephemeral.sign(&xor(&shared, &nonce));
-        let auth = Auth { signature, remote: *key.public(), nonce }.encode(remote, random);
+        let auth = Auth { signature, remote: *key.public(), nonce }.encode(key, remote, random);
         (Self { ephemeral, nonce, auth: auth.clone() }, auth)
     }
 
@@ -87,7 +87,7 @@ pub fn accept(
     auth: &[u8],
     random: &mut Random,
 ) -> Result<Accepted, PeerMisbehaved> {
-    let ephemeral = EphemeralKey::generate(random);
+    let ephemeral = key.ephemeral(random);
     let nonce = random.bytes();
     accept_with(key, auth, &ephemeral, nonce, random)
 }
@@ -103,10 +103,10 @@ fn accept_with(
     let Auth { signature, remote, nonce: initiator_nonce } = Auth::decode(key, auth)?;
     let shared = Zeroizing::new(key.agree(&remote));
     let initiator_ephemeral = signature
-        .recover(&xor(&shared, &initiator_nonce))
+        .recover_with(key.crypto(), &xor(&shared, &initiator_nonce))
         .map_err(|_| PeerMisbehaved::BadHandshake)?;
 
-    let ack = Ack { ephemeral: ephemeral.public(), nonce }.encode(&remote, random);
+    let ack = Ack { ephemeral: ephemeral.public(), nonce }.encode(key, &remote, random);
     let shared = Zeroizing::new(ephemeral.agree(&initiator_ephemeral));
     let initiator = secrets::End { nonce: &initiator_nonce, packet: auth };
     let recipient = secrets::End { nonce: &nonce, packet: &ack };

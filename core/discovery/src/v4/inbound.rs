@@ -58,7 +58,7 @@ impl V4 {
         if packet.is_expired(now.unix) {
             return Err(DropReason::Expired);
         }
-        let key = sealed.recover().map_err(DropReason::of)?;
+        let key = sealed.recover_with(self.key.crypto()).map_err(DropReason::of)?;
         if &key == self.key.public() {
             return Err(DropReason::Own);
         }
@@ -282,7 +282,7 @@ impl V4 {
         if asks.is_empty() {
             return Err(DropReason::Unsolicited);
         }
-        let record = Record::decode(&response.record)
+        let record = Record::decode_with(self.key.crypto(), &response.record)
             .ok()
             .filter(|record| record.id() == peer.id)
             .ok_or(DropReason::Malformed)?;

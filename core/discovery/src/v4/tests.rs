@@ -4,6 +4,7 @@ mod demands;
 mod hostile;
 mod network;
 mod newcomers;
+mod stand_in;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

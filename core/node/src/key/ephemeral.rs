@@ -5,12 +5,19 @@ use std::fmt;
 use peerage_machine::Random;
 use secp256k1::SECP256K1;
 
-use super::{KeyError, PublicKey, RecoverableSignature, agree, draw, sign};
+use super::{KeyError, PublicKey, RecoverableSignature, agree, crypto, draw, sign};
 
 /// A secret key made for one handshake. Unlike [`SecretKey`](super::SecretKey) it derives its public
 /// key only when asked to, since that is a curve multiplication which not every handshake step needs.
 /// Zeroed when dropped; never shown by `Debug`.
-pub struct EphemeralKey(secp256k1::SecretKey);
+pub struct EphemeralKey(Scheme);
+
+enum Scheme {
+    Real(secp256k1::SecretKey),
+    /// The node's own public key. That spares a multiplication, and nonces make the secrets of two
+    /// connections differ all the same.
+    StandIn(PublicKey),
+}
 
 impl EphemeralKey {
     /// A fresh key drawn from `random`.
@@ -20,28 +27,49 @@ impl EphemeralKey {
 
     /// The key with these 32 big-endian bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        secp256k1::SecretKey::from_byte_array(*bytes).map(Self).map_err(|_| KeyError::OutOfRange)
+        secp256k1::SecretKey::from_byte_array(*bytes)
+            .map(|secret| Self(Scheme::Real(secret)))
+            .map_err(|_| KeyError::OutOfRange)
+    }
+
+    /// What stands in for an ephemeral key of the node `own`.
+    pub(super) const fn stand_in(own: PublicKey) -> Self {
+        Self(Scheme::StandIn(own))
     }
 
     /// Derives the public key: a curve multiplication at each call.
     pub fn public(&self) -> PublicKey {
-        PublicKey(secp256k1::PublicKey::from_secret_key(SECP256K1, &self.0))
+        match &self.0 {
+            Scheme::Real(secret) => {
+                PublicKey(secp256k1::PublicKey::from_secret_key(SECP256K1, secret))
+            }
+            Scheme::StandIn(own) => *own,
+        }
     }
 
     /// The x coordinate of `self * other`: the Diffie-Hellman secret of RLPx, 32 bytes.
     pub fn agree(&self, other: &PublicKey) -> [u8; 32] {
-        agree(&self.0, other)
+        match &self.0 {
+            Scheme::Real(secret) => agree(secret, other),
+            Scheme::StandIn(own) => crypto::agree(own, other),
+        }
     }
 
     /// Signs a 32-byte digest (RFC 6979, deterministic), so that the signer can be recovered.
     pub fn sign(&self, digest: &[u8; 32]) -> RecoverableSignature {
-        sign(&self.0, digest)
+        match &self.0 {
+            Scheme::Real(secret) => sign(secret, digest),
+            Scheme::StandIn(own) => crypto::sign(own, digest),
+        }
     }
 }
 
 impl Drop for EphemeralKey {
     fn drop(&mut self) {
-        self.0.non_secure_erase();
+        match &mut self.0 {
+            Scheme::Real(secret) => secret.non_secure_erase(),
+            Scheme::StandIn(_) => {}
+        }
     }
 }
 

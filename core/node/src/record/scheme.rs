@@ -9,7 +9,7 @@
 use alloy_rlp::Header;
 use keccak_asm::{Digest, Keccak256};
 
-use crate::{PublicKey, SecretKey};
+use crate::{Crypto, PublicKey, SecretKey};
 
 /// The value of the key `id` in records of this scheme.
 pub(crate) const NAME: &[u8] = b"v4";
@@ -25,8 +25,13 @@ pub(crate) fn sign(key: &SecretKey, content: &[u8]) -> [u8; 64] {
 }
 
 /// Whether `key` signed `content`.
-pub(crate) fn verify(key: &PublicKey, content: &[u8], signature: &[u8; 64]) -> bool {
-    key.verify(&digest(content), signature)
+pub(crate) fn verify(
+    crypto: Crypto,
+    key: &PublicKey,
+    content: &[u8],
+    signature: &[u8; 64],
+) -> bool {
+    key.verify_with(crypto, &digest(content), signature)
 }
 
 /// What is signed is the Keccak-256 of the content as an RLP list.

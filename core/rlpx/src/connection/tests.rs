@@ -7,3 +7,4 @@ mod life;
 mod model;
 mod pair;
 mod raw;
+mod stand_in;

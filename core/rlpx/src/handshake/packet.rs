@@ -37,10 +37,15 @@ pub(super) struct Auth {
 }
 
 impl Auth {
-    /// The packet that says this to `recipient`.
-    pub(super) fn encode(&self, recipient: &PublicKey, random: &mut Random) -> Vec<u8> {
+    /// The packet that says this to `recipient`, from who holds `key`.
+    pub(super) fn encode(
+        &self,
+        key: &SecretKey,
+        recipient: &PublicKey,
+        random: &mut Random,
+    ) -> Vec<u8> {
         let fields: [&[u8]; 3] = [&self.signature.to_bytes(), &self.remote.to_bytes(), &self.nonce];
-        seal(&fields, recipient, random)
+        seal(&fields, key, recipient, random)
     }
 
     /// Reads a packet that was sent to `key`.
@@ -61,10 +66,15 @@ pub(super) struct Ack {
 }
 
 impl Ack {
-    /// The packet that says this to `initiator`.
-    pub(super) fn encode(&self, initiator: &PublicKey, random: &mut Random) -> Vec<u8> {
+    /// The packet that says this to `initiator`, from who holds `key`.
+    pub(super) fn encode(
+        &self,
+        key: &SecretKey,
+        initiator: &PublicKey,
+        random: &mut Random,
+    ) -> Vec<u8> {
         let fields: [&[u8]; 2] = [&self.ephemeral.to_bytes(), &self.nonce];
-        seal(&fields, initiator, random)
+        seal(&fields, key, initiator, random)
     }
 
     /// Reads a packet that was sent to `key`.
@@ -77,7 +87,7 @@ impl Ack {
 }
 
 /// The packet with these fields, our version and random padding.
-fn seal(fields: &[&[u8]], remote: &PublicKey, random: &mut Random) -> Vec<u8> {
+fn seal(fields: &[&[u8]], key: &SecretKey, remote: &PublicKey, random: &mut Random) -> Vec<u8> {
     let payload_length =
         fields.iter().map(|field| field.length()).sum::<usize>() + VERSION.length();
     let list = Header { list: true, payload_length };
@@ -98,7 +108,7 @@ fn seal(fields: &[&[u8]], remote: &PublicKey, random: &mut Random) -> Vec<u8> {
     let mut packet = Vec::with_capacity(PREFIX + size);
     let size = u16::try_from(size).expect("because our packets are below 1 KiB");
     packet.extend_from_slice(&size.to_be_bytes());
-    ecies::encrypt(remote, &body, &mut packet, random);
+    ecies::encrypt(key, remote, &body, &mut packet, random);
     packet
 }
 

@@ -247,7 +247,7 @@ fn an_ephemeral_point_off_the_curve_is_named() {
 fn encrypted(key: &SecretKey, body: &[u8]) -> Vec<u8> {
     let size = u16::try_from(ecies::OVERHEAD + body.len()).unwrap();
     let mut packet = size.to_be_bytes().to_vec();
-    ecies::encrypt(key.public(), body, &mut packet, &mut random());
+    ecies::encrypt(key, key.public(), body, &mut packet, &mut random());
     packet
 }
 
@@ -322,4 +322,14 @@ fn debug_never_shows_a_secret() {
     assert!(format!("{accepted:?}").contains("secrets: Secrets(..)"));
     let (initiator, _) = Initiator::start(&v.a, v.b.public(), &mut random());
     assert_eq!(format!("{initiator:?}"), "Initiator(..)");
+}
+
+#[test]
+fn a_stand_in_signature_is_refused_though_all_else_is_right() {
+    let v = vectors();
+    let (point, nonce) = (v.a.public().to_bytes(), [7; 32]);
+    let liar = SecretKey::stand_in_from_bytes(&v.a.to_bytes()).unwrap();
+    let signature = liar.sign(&xor(&v.a.agree(v.b.public()), &nonce)).to_bytes();
+    let fault = accept(&v.b, &packet_of(&v.b, &[&signature, &point, &nonce]), &mut random());
+    assert_eq!(fault.unwrap_err(), PeerMisbehaved::BadHandshake);
 }

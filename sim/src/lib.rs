@@ -33,6 +33,7 @@ pub mod metrics;
 mod net;
 mod node;
 mod queue;
+pub mod scenario;
 mod trace;
 mod world;
 

@@ -1,5 +1,7 @@
 //! Worlds of a few hosts: that they are reproducible, and that what a network does to nodes is survived.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::time::Duration;
 
 use peerage_sim::{Chat, Crash, HostId, LinkProfile, NatKind, NodeSpec, Place, Settings, World};

@@ -1,0 +1,91 @@
+//! Every scenario: over fixed seeds its result table is as it was reviewed, and over a fresh one no rule is broken.
+//!
+//! A table that changed for a reason is accepted with `INSTA_UPDATE=always cargo test -p peerage-sim --test scenarios`.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
+
+use peerage_sim::scenario::{Outcome, Run, Scenario};
+
+/// The seeds whose tables are kept.
+const SEEDS: [u64; 2] = [1, 2];
+
+/// Runs a scenario with at most this many nodes, for at most so many minutes.
+fn run(name: &str, seed: u64, nodes: u32, minutes: u64) -> Outcome {
+    let scenario = Scenario::find(name).unwrap();
+    let mut options = scenario.options(seed);
+    options.nodes = nodes;
+    options.span = Duration::from_secs(60 * minutes);
+    let began = std::time::Instant::now();
+    match Run::new(scenario, options).unwrap().complete() {
+        Ok(outcome) => {
+            println!("{name} {seed} {nodes}: {} events in {:?}", outcome.events, began.elapsed());
+            outcome
+        }
+        Err(violation) => panic!(
+            "{violation}\nreplay: peerage sim {name} --nodes {nodes} --seed {seed} --minutes {minutes}"
+        ),
+    }
+}
+
+/// The tables of the fixed seeds, and a run over a fresh one.
+fn check(name: &str, nodes: u32, minutes: u64) {
+    let mut tables = String::new();
+    for seed in SEEDS {
+        let outcome = run(name, seed, nodes, minutes);
+        tables += &format!("{name}, {nodes} nodes, {minutes} minutes, seed {seed}\n\n{outcome}\n");
+    }
+    insta::assert_snapshot!(name, tables);
+    let fresh = RandomState::new().hash_one(name);
+    println!("fresh seed: peerage sim {name} --nodes {nodes} --minutes {minutes} --seed {fresh}");
+    run(name, fresh, nodes, minutes);
+}
+
+#[test]
+fn bootstrap() {
+    check("bootstrap", 1_000, 10);
+}
+
+#[test]
+fn churn() {
+    check("churn", 60, 80);
+}
+
+#[test]
+fn partition() {
+    check("partition", 60, 30);
+}
+
+#[test]
+fn boot_node_dies() {
+    check("boot-node-dies", 60, 40);
+}
+
+#[test]
+fn nat() {
+    check("nat", 60, 30);
+}
+
+#[test]
+fn reserved() {
+    check("reserved", 60, 30);
+}
+
+#[test]
+fn crossed_dials() {
+    check("crossed-dials", 20_000, 2);
+}
+
+#[test]
+fn clock_jumps() {
+    check("clock-jumps", 60, 40);
+}
+
+#[test]
+fn discovery() {
+    check("discovery", 200, 60);
+}

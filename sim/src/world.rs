@@ -124,9 +124,13 @@ impl World {
         }
     }
 
-    /// A key that follows from the seed.
+    /// A key that follows from the seed, of the kind that the settings say.
     pub fn key(&mut self) -> SecretKey {
-        SecretKey::generate(&mut self.random)
+        if self.settings.stand_in {
+            SecretKey::stand_in(&mut self.random)
+        } else {
+            SecretKey::generate(&mut self.random)
+        }
     }
 
     /// A seed that follows from the world's.

@@ -97,8 +97,12 @@ pub struct Candidate {
 /// | 0 | something is shared (second checkpoint only) | `UselessPeer` | |
 /// | 1 | an ordinary slot is free | `TooManyPeers` | static, trusted, heirs |
 /// | 2 | inbound: an inbound slot is free | `TooManyPeers` | static, trusted, heirs |
+/// | 2 | dialed over the network: a slot for dialed peers is free | `TooManyPeers` | static, trusted, heirs |
 /// | 3 | the node is no peer, nor (first checkpoint only) about to be by a connection that crosses | `AlreadyConnected` | heirs |
 /// | 4 | it is not ourselves | `ConnectedToSelf` | |
+///
+/// The second line of check 2 is ours: twice as many nodes are dialed as slots are free, since about half of all
+/// dials fail, and those that are too many would otherwise take the slots that are kept for newcomers.
 ///
 /// An heir is the connection that [`tie`](crate::tie) prefers to the peer's present one. It takes over
 /// that peer's place, so it needs none that is free: the counts stay what they are.
@@ -132,6 +136,11 @@ pub fn admit(
         return Err(DisconnectReason::TooManyPeers);
     }
     if wanted == Slot::Inbound && peers.inbound >= limits.max_inbound() {
+        return Err(DisconnectReason::TooManyPeers);
+    }
+    // What the user brought may use any ordinary slot: nobody else asked for it.
+    let is_dial = candidate.remote.is_some();
+    if wanted == Slot::Dialed && is_dial && peers.dialed >= limits.max_dialed() {
         return Err(DisconnectReason::TooManyPeers);
     }
     let crossed = candidate.checkpoint == Checkpoint::Identified

@@ -101,6 +101,26 @@ fn admission_follows_its_truth_table() {
     }
 }
 
+/// Found by the simulator: of twice as many dials, all that succeeded were let in.
+#[test]
+fn dials_that_are_too_many_do_not_take_the_slots_of_inbound_peers() {
+    use DisconnectReason::TooManyPeers;
+    let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
+    let dialed_full = others(2, 0, 0);
+    let network = Some("192.0.2.1".parse().unwrap());
+    for (line, remote, standing, checkpoint, result) in [
+        (line!(), network, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
+        (line!(), network, ORDINARY, READY, Err(TooManyPeers)),
+        (line!(), network, STATIC, READY, Ok(Slot::Static)),
+        (line!(), network, TRUSTED, READY, Ok(Slot::Trusted)),
+        // A stream that the user brought.
+        (line!(), None, ORDINARY, READY, Ok(Slot::Dialed)),
+    ] {
+        let candidate = Candidate { id: LOW, origin: Origin::Dialed, remote, standing, checkpoint };
+        assert_eq!(admit(&dialed_full, &candidate, &limits), result, "row at line {line}");
+    }
+}
+
 #[test]
 fn a_second_connection_follows_the_truth_table() {
     use DisconnectReason::{AlreadyConnected, TooManyPeers};

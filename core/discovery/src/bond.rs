@@ -111,6 +111,18 @@ impl Bonds {
         self.proved.len()
     }
 
+    /// The bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        self.proved.memory() + self.subnets.memory() + self.pinged_us.memory()
+    }
+
+    /// The most bytes held.
+    pub(crate) const fn memory_bound() -> usize {
+        ExpiringMap::<Peer, ()>::memory_bound(MAX_PROOFS)
+            + SubnetCounts::memory_bound(MAX_PROOFS)
+            + ExpiringMap::<Peer, Instant>::memory_bound(MAX_PROOFS)
+    }
+
     fn forget(&mut self, peer: Peer) {
         if !is_lan(peer.ip) {
             self.subnets.remove(peer.ip);

@@ -138,6 +138,18 @@ impl Limiter {
     pub fn is_empty(&self) -> bool {
         self.len() == (0, 0)
     }
+
+    /// The bytes held, estimated from the number of addresses.
+    pub fn memory(&self) -> usize {
+        self.levels.memory() + self.proofs.memory()
+    }
+
+    /// The most bytes held.
+    pub(crate) fn memory_bound(config: &LimiterConfig) -> usize {
+        let addresses = config.addresses.max(1);
+        ExpiringMap::<IpAddr, Level>::memory_bound(addresses)
+            + ExpiringMap::<IpAddr, ()>::memory_bound(addresses)
+    }
 }
 
 /// What counts as one sender: an IPv4 address, or an IPv6 /64, which one machine can fill.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use peerage_machine::{list_bound, tree_memory, vec_memory};
 use peerage_node::{Node, NodeId, SubnetCounts, is_lan};
 
 /// Queries under way at once: Kademlia's alpha.
@@ -16,10 +17,10 @@ pub const ALPHA: usize = 3;
 pub const CLOSEST: usize = 16;
 
 /// Nodes taken from one answer: a node tells its 16 closest, and has no reason to tell more.
-const MAX_ANSWER: usize = 16;
+pub(crate) const MAX_ANSWER: usize = 16;
 
 /// Candidates kept: enough to go on if three quarters of the closest are dead.
-const MAX_CANDIDATES: usize = 64;
+pub(crate) const MAX_CANDIDATES: usize = 64;
 
 /// Queries of one lookup. An honest network of any size needs a few dozen; a hostile one could answer each
 /// with nodes that are closer still.
@@ -144,6 +145,28 @@ impl Lookup {
     /// How many nodes were told of, by the table or by others.
     pub fn seen(&self) -> usize {
         self.seen.len() - 1
+    }
+
+    /// The bytes held, estimated as if each node had the largest record.
+    pub fn memory(&self) -> usize {
+        vec_memory(&self.nodes)
+            + self.nodes.len() * Node::MAX_HEAP
+            + vec_memory(&self.states)
+            + self.subnets.memory()
+            + tree_memory::<NodeId, ()>(self.seen.len())
+            + tree_memory::<NodeId, ()>(self.asked.len())
+    }
+
+    /// The most bytes held.
+    pub(crate) const fn memory_bound() -> usize {
+        // One is put in its place before the farthest goes.
+        const NODES: usize = MAX_CANDIDATES + 1;
+        list_bound::<Node>(NODES)
+            + NODES * Node::MAX_HEAP
+            + list_bound::<State>(NODES)
+            + SubnetCounts::memory_bound(NODES)
+            + tree_memory::<NodeId, ()>(1 + MAX_CANDIDATES + MAX_QUERIES * MAX_ANSWER)
+            + tree_memory::<NodeId, ()>(ALPHA)
     }
 
     /// The closest candidate that was not asked, of those that matter.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use peerage_machine::{Instant, Random};
+use peerage_machine::{Instant, Random, vec_memory};
 use peerage_node::NodeId;
 
 use crate::TableConfig;
@@ -59,6 +59,11 @@ impl Revalidation {
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.fast.next.into_iter().chain(self.slow.next).min()
+    }
+
+    /// The bytes held.
+    pub(crate) const fn memory(&self) -> usize {
+        vec_memory(&self.fast.ids) + vec_memory(&self.slow.ids)
     }
 
     #[cfg(test)]

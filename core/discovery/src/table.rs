@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 pub use bucket::Bucket;
 use bucket::Shares;
 pub use config::TableConfig;
-use peerage_machine::{Instant, Random, Seed};
+use peerage_machine::{Instant, Random, Seed, list_bound, vec_memory};
 use peerage_node::{Node, NodeId, Record, SubnetCounts, check_relay};
 
 use crate::{
@@ -274,6 +274,22 @@ impl Table {
     /// Whether no node is in the table.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The bytes held, estimated as if each node had the largest record.
+    pub fn memory(&self) -> usize {
+        vec_memory(&self.buckets)
+            + self.buckets.iter().map(Bucket::memory).sum::<usize>()
+            + self.shares.0.memory()
+            + self.revalidation.memory()
+    }
+
+    /// The most bytes held.
+    pub(crate) const fn memory_bound(config: &TableConfig) -> usize {
+        let nodes = BUCKETS * (config.bucket_size + config.replacements + 2);
+        BUCKETS * (size_of::<Bucket>() + Bucket::memory_bound(config))
+            + SubnetCounts::memory_bound(nodes)
+            + 2 * list_bound::<NodeId>(BUCKETS * (config.bucket_size + 1))
     }
 
     fn add(&mut self, now: Instant, node: Node, source: Source) -> Added {

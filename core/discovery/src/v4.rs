@@ -18,17 +18,17 @@ use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 pub use config::{DropReason, V4Config, V4Stats};
 pub use io::{Input, LocalChange, Output, QueryId};
-use peerage_machine::{ExpiringMap, Instant, Machine, Now, Random, Seed};
+use peerage_machine::{ExpiringMap, Instant, Machine, Now, Random, Seed, deque_memory, list_bound};
 use peerage_node::{LocalRecord, Node, NodeId, Record, SecretKey};
 
 use self::{
     asks::{Asks, For, What},
     local::Local,
     pings::{Pings, Why},
-    search::Searches,
+    search::{MAX_RUNNING, Searches},
 };
 use crate::{
-    Added, CLOSEST, Limiter, Removed, SeedNode, StoreOp, Table, Vote, Walk,
+    ALPHA, Added, CLOSEST, Limiter, Removed, SeedNode, StoreOp, Table, Vote, Walk,
     bond::{Bonds, Peer},
 };
 
@@ -156,6 +156,49 @@ impl V4 {
     /// How many requests are under way, for lookups and records.
     pub fn pending(&self) -> usize {
         self.asks.len()
+    }
+
+    /// The bytes held for others, estimated from counts and capacities as if each node had the largest record;
+    /// without the size of the value itself, and without what its settings hold.
+    ///
+    /// Cheap enough to be asked for after each event, once the outputs are drained.
+    pub fn memory(&self) -> usize {
+        self.vote.memory()
+            + self.table.memory()
+            + self.bonds.memory()
+            + self.limiter.memory()
+            + self.pings.memory()
+            + self.asks.memory()
+            + self.searches.memory()
+            + self.walk.memory()
+            + self.settling.memory()
+            + self.settling.len() * Node::MAX_HEAP
+            + deque_memory(&self.outputs)
+            + self.outputs.iter().map(Output::memory).sum::<usize>()
+    }
+
+    /// The most that [`memory`](Self::memory) is with these settings whatever comes in, once the outputs are
+    /// drained, while at most `commands` requests of the driver are under way and at most `seeds` seeds
+    /// were there at the start.
+    pub fn memory_bound(config: &V4Config, commands: usize, seeds: usize) -> usize {
+        let entries = config.table.max_entries();
+        // The walk's and each lookup's; and for the table, one per node that it has.
+        let finds = ALPHA * (1 + MAX_RUNNING);
+        let asks = finds + entries + commands;
+        // What one call puts out at most: news of all that settles and all that is checked, and the datagrams
+        // for all requests. The room for it is kept.
+        let outputs = MAX_SETTLING + 2 * entries + 4 * asks + config.bootnodes.len() + seeds;
+        Vote::memory_bound()
+            + Table::memory_bound(&config.table)
+            + Bonds::memory_bound()
+            + Limiter::memory_bound(&config.limiter)
+            + Pings::memory_bound(entries + asks)
+            + Asks::memory_bound(finds, entries + commands)
+            + Searches::memory_bound(commands)
+            + Walk::memory_bound()
+            + ExpiringMap::<NodeId, Node>::memory_bound(MAX_SETTLING)
+            + MAX_SETTLING * Node::MAX_HEAP
+            + list_bound::<Output>(outputs)
     }
 
     fn on_command(&mut self, now: Now, input: Input<'_>) {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use peerage_machine::{ExpiringMap, Instant};
+use peerage_machine::{ExpiringMap, Instant, tree_memory};
 use peerage_node::{Subnet, is_lan, is_special};
 
 /// How long a statement counts.
@@ -97,6 +97,23 @@ impl Vote {
     /// How many voters' statements are held.
     pub fn voters(&self) -> usize {
         self.tallies.values().map(|tally| tally.statements.len()).sum()
+    }
+
+    /// The bytes held, estimated from the number of statements.
+    pub fn memory(&self) -> usize {
+        let of_tally = |tally: &Tally| {
+            tally.statements.memory() + tree_memory::<SocketAddr, usize>(tally.votes.len())
+        };
+        tree_memory::<(Family, Reach), Tally>(self.tallies.len())
+            + self.tallies.values().map(of_tally).sum::<usize>()
+    }
+
+    /// The most bytes held: all families and reaches, and no two voters of one mind.
+    pub(crate) const fn memory_bound() -> usize {
+        const TALLIES: usize = 2 * 3;
+        let tally = ExpiringMap::<Voter, SocketAddr>::memory_bound(MAX_VOTERS)
+            + tree_memory::<SocketAddr, usize>(MAX_VOTERS);
+        tree_memory::<(Family, Reach), Tally>(TALLIES) + TALLIES * tally
     }
 }
 

@@ -5,10 +5,13 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use peerage_machine::Instant;
+use peerage_machine::{Instant, deque_memory, list_bound};
 use peerage_node::{Node, NodeId};
 
-use crate::Lookup;
+use crate::{
+    ALPHA, Lookup,
+    lookup::{MAX_ANSWER, MAX_CANDIDATES},
+};
 
 /// Lookups start at least this far apart: in a network so small that it is walked at once, more would
 /// find the same nodes again and again.
@@ -118,6 +121,20 @@ impl Walk {
     /// How many nodes wait to be taken.
     pub fn waiting(&self) -> usize {
         self.found.len()
+    }
+
+    /// The bytes held, estimated as if each node had the largest record.
+    pub fn memory(&self) -> usize {
+        deque_memory(&self.found)
+            + self.found.len() * Node::MAX_HEAP
+            + self.lookup.as_ref().map_or(0, Lookup::memory)
+    }
+
+    /// The most bytes held: what a lookup starts with twice, as one may start when the last one has told
+    /// almost enough, and the answers to all that it has asked.
+    pub(crate) const fn memory_bound() -> usize {
+        const NODES: usize = 2 * MAX_CANDIDATES + ALPHA * MAX_ANSWER;
+        list_bound::<Node>(NODES) + NODES * Node::MAX_HEAP + Lookup::memory_bound()
     }
 
     /// Whether asking further makes sense: more is wanted than was found.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Instant, TimerTable};
+use crate::{Instant, TimerTable, tree_memory};
 
 /// A map of at most `capacity` entries, each with the moment at which it is forgotten.
 ///
@@ -79,6 +79,17 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// The bytes that the map takes, estimated from the number of its entries, without what they hold
+    /// elsewhere.
+    pub fn memory(&self) -> usize {
+        Self::memory_bound(self.len())
+    }
+
+    /// The most bytes that a map with this capacity takes.
+    pub const fn memory_bound(capacity: usize) -> usize {
+        tree_memory::<K, V>(capacity) + TimerTable::<K>::memory_of(capacity)
     }
 }
 

@@ -22,11 +22,13 @@
 //! This crate is not a runtime: drivers live in the `peerage` server (sockets) and in the simulator.
 
 mod expiring;
+mod memory;
 mod random;
 mod time;
 mod timers;
 
 pub use expiring::ExpiringMap;
+pub use memory::{deque_memory, list_bound, tree_memory, vec_memory};
 pub use random::{Random, Seed};
 pub use time::{Instant, Now};
 pub use timers::TimerTable;

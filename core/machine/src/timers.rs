@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Instant;
+use crate::{Instant, tree_memory};
 
 /// Deadlines by key. Setting a key again moves its deadline. Ties fire in key order.
 ///
@@ -51,6 +51,16 @@ impl<K: Ord + Clone> TimerTable<K> {
     /// The deadline of `key`, if it has one.
     pub fn get(&self, key: &K) -> Option<Instant> {
         self.by_key.get(key).copied()
+    }
+
+    /// The bytes that the table takes, estimated from the number of deadlines.
+    pub fn memory(&self) -> usize {
+        Self::memory_of(self.by_key.len())
+    }
+
+    /// The bytes that a table of `len` deadlines takes.
+    pub const fn memory_of(len: usize) -> usize {
+        tree_memory::<K, Instant>(len) + tree_memory::<(Instant, K), ()>(len)
     }
 }
 

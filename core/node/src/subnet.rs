@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use ipnet::IpNet;
+use peerage_machine::tree_memory;
 
 /// The network that an address is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +110,16 @@ impl SubnetCounts {
     /// Whether no address is counted.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
+    }
+
+    /// The bytes that the counts take, estimated from the number of subnets.
+    pub fn memory(&self) -> usize {
+        Self::memory_bound(self.counts.len())
+    }
+
+    /// The most bytes that the counts of so many addresses take: each alone in its subnet.
+    pub const fn memory_bound(addresses: usize) -> usize {
+        tree_memory::<Subnet, usize>(addresses)
     }
 
     fn subnet(&self, ip: IpAddr) -> Subnet {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use peerage_machine::Instant;
+use peerage_machine::{Instant, tree_memory};
 use peerage_node::{NodeId, PublicKey};
 use peerage_rlpx::DisconnectReason;
 
@@ -200,6 +200,16 @@ impl PeerSet {
     /// No peers yet, for the node `own`.
     pub const fn new(own: NodeId) -> Self {
         Self { own, peers: BTreeMap::new(), pending: BTreeMap::new(), dialed: 0, inbound: 0 }
+    }
+
+    /// The bytes held, estimated from the number of peers and of those that may become one.
+    pub fn memory(&self) -> usize {
+        Self::memory_bound(self.peers.len(), self.pending.len())
+    }
+
+    /// The most bytes that so many peers, and so many others, take.
+    pub(crate) const fn memory_bound(peers: usize, pending: usize) -> usize {
+        tree_memory::<NodeId, Peer>(peers) + tree_memory::<(NodeId, ConnId), Pending>(pending)
     }
 
     /// Adds a peer. Returns the one it replaces.

@@ -25,7 +25,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_machine::{ExpiringMap, Instant, Random};
+use peerage_machine::{ExpiringMap, Instant, Random, tree_memory};
 use peerage_node::{NetList, Node, NodeId, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault};
 
@@ -121,6 +121,29 @@ impl Dialer {
             dialer.insert_static(Instant::START, node.clone());
         }
         dialer
+    }
+
+    /// The bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        tree_memory::<NodeId, Attempt>(self.attempts.len())
+            + tree_memory::<DialId, NodeId>(self.dials.len())
+            + tree_memory::<ResolveId, NodeId>(self.resolves.len())
+            + tree_memory::<LocateId, NodeId>(self.locates.len())
+            + tree_memory::<DialId, DisconnectReason>(self.cancelled.len())
+            + self.history.memory()
+            + self.statics.memory()
+    }
+
+    /// The most bytes held with so many static nodes.
+    pub(crate) const fn memory_bound(limits: &Limits, statics: usize) -> usize {
+        let dials = limits.max_dialing;
+        tree_memory::<NodeId, Attempt>(dials)
+            + tree_memory::<DialId, NodeId>(dials)
+            + tree_memory::<ResolveId, NodeId>(dials)
+            + tree_memory::<LocateId, NodeId>(dials)
+            + tree_memory::<DialId, DisconnectReason>(dials)
+            + ExpiringMap::<NodeId, Instant>::memory_bound(MAX_HISTORY)
+            + Statics::memory_bound(statics)
     }
 
     /// Dials static nodes that are due, as many as there is room for.

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_machine::{ExpiringMap, Instant};
+use peerage_machine::{ExpiringMap, Instant, tree_memory};
 use peerage_node::{NetList, Subnet, SubnetCounts, is_lan};
 
 use crate::{
@@ -97,6 +97,20 @@ impl Gate {
         {
             self.subnets.remove(ip);
         }
+    }
+
+    /// The bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        self.tries.memory()
+            + tree_memory::<ConnId, IpAddr>(self.under_way.len())
+            + self.subnets.memory()
+    }
+
+    /// The most bytes held.
+    pub(crate) const fn memory_bound(limits: &Limits) -> usize {
+        ExpiringMap::<Subnet, u32>::memory_bound(MAX_ADDRESSES)
+            + tree_memory::<ConnId, IpAddr>(limits.max_handshakes)
+            + SubnetCounts::memory_bound(limits.max_handshakes)
     }
 
     /// Whether another handshake may begin.

@@ -22,7 +22,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_machine::{Instant, Machine, Now, Random, Seed};
+use peerage_machine::{Instant, Machine, Now, Random, Seed, deque_memory, list_bound, tree_memory};
 use peerage_node::{NodeId, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault, Local};
 
@@ -130,6 +130,39 @@ impl Server {
         server.outputs.push_back(Output::Accepting(server.accepting));
         server.want_candidates(true);
         server
+    }
+
+    /// The bytes held, estimated from counts and capacities; without the size of the value itself, and without
+    /// what its settings hold.
+    ///
+    /// Cheap enough to be asked for after each event, once the outputs are drained.
+    pub fn memory(&self) -> usize {
+        tree_memory::<ConnId, Conn>(self.conns.len())
+            + tree_memory::<ConnId, PublicKey>(self.claims.len())
+            + self.peers.memory()
+            + tree_memory::<NodeId, ()>(self.trusted.len())
+            + self.gate.memory()
+            + self.dialer.memory()
+            + deque_memory(&self.outputs)
+    }
+
+    /// The most that [`memory`](Self::memory) is with these settings whatever peers do, once the outputs are
+    /// drained, while the embedding program has brought at most `brought` connections, static nodes and trusted
+    /// nodes of its own.
+    pub fn memory_bound(config: &Config, brought: usize) -> usize {
+        let limits = &config.limits;
+        let named = config.static_nodes.len() + config.trusted.len() + brought;
+        // A peer that lost to another connection with its node has no slot, but is not yet gone.
+        let conns = limits.max_handshakes + limits.max_dialing + 2 * (limits.max_peers + named);
+        tree_memory::<ConnId, Conn>(conns)
+            + tree_memory::<ConnId, PublicKey>(conns)
+            + PeerSet::memory_bound(conns, conns)
+            + tree_memory::<NodeId, ()>(named)
+            + Gate::memory_bound(limits)
+            + Dialer::memory_bound(limits, named)
+            // One call says at most a few things of each: that it ends, and what comes in its place. The room
+            // is kept.
+            + list_bound::<Output>(4 * (conns + named))
     }
 
     /// The peers.

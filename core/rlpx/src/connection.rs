@@ -27,7 +27,7 @@ mod tests;
 
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
-use peerage_machine::{Instant, Now, Seed};
+use peerage_machine::{Instant, Now, Seed, deque_memory, list_bound, vec_memory};
 use peerage_node::PublicKey;
 
 pub use config::{Config, Role, Timeouts};
@@ -46,6 +46,10 @@ use shaking::{Shaken, Shaking};
 
 /// The oldest version of the `p2p` protocol that we speak; 4 is 5 without snappy.
 const MIN_VERSION: u64 = 4;
+
+/// The most bytes of buffer that a peer can make us hold before it is admitted, whatever it sends and however
+/// little it reads. Our own Hello counts: it is taken to be below 512 bytes.
+pub const MAX_UNADMITTED_BUFFER: usize = 4096;
 
 /// One end of an RLPx connection.
 ///
@@ -100,6 +104,13 @@ struct End {
 }
 
 impl Connection {
+    /// The most that [`memory`](Self::memory) is before the second verdict, with the outputs drained.
+    ///
+    /// Of the two parts of the state, the later is made while the earlier is still there. No call before that
+    /// verdict puts out more than four things.
+    pub const MAX_UNADMITTED: usize =
+        MAX_UNADMITTED_BUFFER + size_of::<Link>() + size_of::<Session>() + list_bound::<Output>(4);
+
     /// A connection over a fresh transport. Everything random about it follows from `seed`, which must
     /// be used only once. An initiator's auth is in [`outgoing`](Self::outgoing) at once.
     pub fn new(config: Arc<Config>, role: Role, now: Now, seed: Seed) -> Self {
@@ -286,6 +297,25 @@ impl Connection {
         Some(Event::Closed { fault: end.fault })
     }
 
+    /// The bytes held, estimated from capacities; without the size of the value itself and the shared settings.
+    /// The state is counted as it lies on the heap.
+    ///
+    /// Cheap enough to be asked for after each event, once the outputs are drained.
+    pub fn memory(&self) -> usize {
+        self.buffers() + deque_memory(&self.outputs) + self.state.boxed()
+    }
+
+    /// What of [`memory`](Self::memory) is buffers: what grows and shrinks with what is said.
+    fn buffers(&self) -> usize {
+        let pending = |output: &Output| match output {
+            Output::Message { payload, .. } => vec_memory(payload),
+            Output::Ready { hello } => hello.client.capacity() + vec_memory(&hello.capabilities),
+            Output::Write(bytes) => vec_memory(bytes),
+            Output::Closed { .. } | Output::Identified { .. } => 0,
+        };
+        self.state.buffers() + self.out.memory() + self.outputs.iter().map(pending).sum::<usize>()
+    }
+
     /// The capabilities in common, in the order of their names; empty before [`Event::Ready`] and after
     /// the end.
     pub fn shared(&self) -> &[Shared] {
@@ -470,6 +500,28 @@ impl Connection {
 }
 
 impl State {
+    /// The bytes of the state that lie on the heap.
+    const fn boxed(&self) -> usize {
+        match self {
+            Self::Shaking(_) => size_of::<Shaking>(),
+            Self::Identified(_) | Self::Greeting(_) => size_of::<Link>(),
+            Self::Ready(_) | Self::Open(_) => size_of::<Session>(),
+            Self::Closing { .. } | Self::Ended(_) | Self::Closed(_) => 0,
+        }
+    }
+
+    /// The bytes of its buffers.
+    fn buffers(&self) -> usize {
+        match self {
+            Self::Shaking(shaking) => shaking.memory(),
+            Self::Identified(link) | Self::Greeting(link) => link.memory(),
+            Self::Ready(session) | Self::Open(Open { session, .. }) => {
+                session.link.memory() + vec_memory(&session.shared)
+            }
+            Self::Closing { .. } | Self::Ended(_) | Self::Closed(_) => 0,
+        }
+    }
+
     /// Both directions, while they are of use.
     fn link_mut(&mut self) -> Option<&mut Link> {
         match self {

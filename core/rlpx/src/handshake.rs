@@ -58,6 +58,13 @@ impl Initiator {
     }
 }
 
+impl Initiator {
+    /// The bytes held besides the value itself.
+    pub(crate) const fn memory(&self) -> usize {
+        self.auth.capacity()
+    }
+}
+
 impl std::fmt::Debug for Initiator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Initiator(..)")

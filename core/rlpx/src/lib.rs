@@ -18,7 +18,9 @@ mod negotiate;
 mod reason;
 
 pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Shared};
-pub use connection::{Config, Connection, Event, Input, Output, Role, SendError, Timeouts};
+pub use connection::{
+    Config, Connection, Event, Input, MAX_UNADMITTED_BUFFER, Output, Role, SendError, Timeouts,
+};
 pub use fault::{Fault, Local, PeerIncompatible, PeerMisbehaved, Waiting};
 pub use frame::{Egress, Ingress, MAX_FRAME, MAX_HELLO, MAX_PAYLOAD, PayloadTooLarge};
 pub use handshake::{Accepted, Initiator, Secrets, accept, packet_size};

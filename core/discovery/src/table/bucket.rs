@@ -2,8 +2,8 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
-use peerage_machine::Random;
-use peerage_node::{NodeId, SubnetCounts, is_lan};
+use peerage_machine::{Random, deque_memory, list_bound, vec_memory};
+use peerage_node::{Node, NodeId, SubnetCounts, is_lan};
 
 use super::{Refusal, TableConfig};
 use crate::{Entry, revalidation::below};
@@ -36,6 +36,25 @@ impl Bucket {
     /// The nodes that wait for a place, the oldest first.
     pub fn replacements(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.replacements.iter()
+    }
+
+    /// The bytes held.
+    pub(super) fn memory(&self) -> usize {
+        let nodes = self.entries.len() + self.replacements.len();
+        vec_memory(&self.entries)
+            + deque_memory(&self.replacements)
+            + nodes * Node::MAX_HEAP
+            + self.subnets.memory()
+    }
+
+    /// The most bytes held.
+    pub(super) const fn memory_bound(config: &TableConfig) -> usize {
+        // One that has just come is counted beside the one that it pushes out.
+        let (entries, replacements) = (config.bucket_size + 1, config.replacements + 1);
+        list_bound::<Entry>(entries)
+            + list_bound::<Entry>(replacements)
+            + (entries + replacements) * Node::MAX_HEAP
+            + SubnetCounts::memory_bound(entries + replacements)
     }
 
     pub(super) fn get(&self, id: &NodeId) -> Option<&Entry> {

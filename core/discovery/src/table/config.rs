@@ -52,6 +52,11 @@ impl Default for TableConfig {
 }
 
 impl TableConfig {
+    /// How many nodes the buckets of a table have room for, those that wait not included.
+    pub(crate) const fn max_entries(&self) -> usize {
+        super::BUCKETS * self.bucket_size
+    }
+
     /// The UDP endpoint of `node` to be used: the preferred one of a family that can be.
     pub fn endpoint(&self, node: &Node) -> Option<SocketAddr> {
         node.udp_endpoints()

@@ -13,11 +13,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_machine::{Instant, TimerTable};
+use peerage_machine::{Instant, TimerTable, list_bound, tree_memory, vec_memory};
 use peerage_node::Node;
 
 use super::{io::QueryId, search::SearchId};
 use crate::{
+    CLOSEST,
     bond::Peer,
     packet::{Target, Token},
 };
@@ -175,6 +176,29 @@ impl Asks {
 
     pub(super) fn len(&self) -> usize {
         self.asks.len()
+    }
+
+    /// The bytes held. Looks through all requests, like everything here.
+    pub(super) fn memory(&self) -> usize {
+        let told = |ask: &Ask| match &ask.stage {
+            Stage::Sent { told: Some((_, nodes)), .. } => {
+                vec_memory(nodes) + nodes.len() * Node::MAX_HEAP
+            }
+            _ => 0,
+        };
+        Self::memory_of(self.asks.len()) + self.asks.values().map(told).sum::<usize>()
+    }
+
+    /// The most bytes that so many requests take, of which so many ask for nodes.
+    pub(super) const fn memory_bound(finds: usize, records: usize) -> usize {
+        // What is told is cut to what is sought once all of a packet was taken.
+        const TOLD: usize = 2 * CLOSEST;
+        let told = list_bound::<Node>(TOLD) + CLOSEST * Node::MAX_HEAP;
+        Self::memory_of(finds + records) + finds * told
+    }
+
+    const fn memory_of(len: usize) -> usize {
+        tree_memory::<AskId, Ask>(len) + TimerTable::<AskId>::memory_of(len) + len * Node::MAX_HEAP
     }
 
     fn ids(&self, filter: impl Fn(&Ask) -> bool) -> Vec<AskId> {

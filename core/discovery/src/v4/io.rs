@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use peerage_machine::vec_memory;
 use peerage_node::{Node, NodeId, Record};
 
 use crate::{StoreOp, packet::Target};
@@ -163,4 +164,24 @@ pub enum Output {
     },
     /// Something is to be kept for the next run.
     Store(StoreOp),
+}
+
+impl Output {
+    /// The bytes held besides the output itself.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Candidate(_)
+            | Self::LocalRecord(_)
+            | Self::LookupStep { .. }
+            | Self::NodeAdded(_)
+            | Self::Record { .. }
+            | Self::Resolved { .. }
+            | Self::Store(_) => Node::MAX_HEAP,
+            Self::LookupDone { closest, .. } => {
+                vec_memory(closest) + closest.len() * Node::MAX_HEAP
+            }
+            Self::NodeDropped(_) | Self::PingFailed { .. } | Self::Pong { .. } => 0,
+            Self::Send { bytes, .. } => vec_memory(bytes),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use peerage_machine::{ExpiringMap, Instant, TimerTable};
+use peerage_machine::{ExpiringMap, Instant, TimerTable, list_bound, tree_memory};
 use peerage_node::{Node, NodeId};
 
 use super::{asks::AskId, io::QueryId};
@@ -144,6 +144,29 @@ impl Pings {
         while self.tokens.pop_expired(now).is_some() {}
         let peer = self.due.pop_due(now)?;
         self.own.remove_entry(&peer)
+    }
+
+    /// The bytes held.
+    pub(super) fn memory(&self) -> usize {
+        Self::own_memory(self.own.len())
+            + self.strangers.memory()
+            + self.strangers.len() * Node::MAX_HEAP
+            + self.tokens.memory()
+    }
+
+    /// The most bytes held, with so many pings of our own accord.
+    pub(super) const fn memory_bound(own: usize) -> usize {
+        Self::own_memory(own)
+            + ExpiringMap::<Peer, Stranger>::memory_bound(MAX_STRANGERS)
+            + MAX_STRANGERS * Node::MAX_HEAP
+            + ExpiringMap::<Token, ()>::memory_bound(MAX_STRANGERS)
+    }
+
+    /// What so many pings of our own accord take; more than a few things hardly ever wait for one.
+    const fn own_memory(len: usize) -> usize {
+        tree_memory::<Peer, Pending>(len)
+            + TimerTable::<Peer>::memory_of(len)
+            + len * list_bound::<Why>(4)
     }
 
     /// When a ping will have waited too long. Those to strangers have no consequence, so nobody has to

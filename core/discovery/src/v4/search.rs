@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use peerage_machine::Now;
+use peerage_machine::{Now, deque_memory, list_bound, tree_memory};
 use peerage_node::{Node, PublicKey, Record, check_relay};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{CLOSEST, Lookup, packet::Target};
 
 /// Lookups at the same time, besides the walk. Each has at most three requests under way; more of them
 /// would only share what our link and the nodes can bear.
-const MAX_RUNNING: usize = 16;
+pub(super) const MAX_RUNNING: usize = 16;
 
 /// Lookups of random targets in a refresh of the table, after that of ourselves.
 const RANDOM_LOOKUPS: u32 = 3;
@@ -71,6 +71,21 @@ impl Searches {
             waiting: VecDeque::new(),
             walk_target: Target([0; 64]),
         }
+    }
+
+    /// The bytes held.
+    pub(super) fn memory(&self) -> usize {
+        let running = self.running.values().map(|search| search.lookup.memory());
+        tree_memory::<u64, Search>(self.running.len())
+            + running.sum::<usize>()
+            + deque_memory(&self.waiting)
+    }
+
+    /// The most bytes held while at most so many lookups of the driver wait.
+    pub(super) const fn memory_bound(commands: usize) -> usize {
+        tree_memory::<u64, Search>(MAX_RUNNING)
+            + MAX_RUNNING * Lookup::memory_bound()
+            + list_bound::<(Goal, Target)>(commands + 1)
     }
 
     fn is_refreshing(&self) -> bool {

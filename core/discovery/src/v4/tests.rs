@@ -2,6 +2,7 @@
 
 mod demands;
 mod hostile;
+mod memory;
 mod network;
 mod newcomers;
 mod stand_in;
@@ -160,7 +161,10 @@ impl Net {
                 output => self.events.push((addr, output)),
             }
         }
-        match self.v4(addr).poll_timeout() {
+        let v4 = self.v4(addr);
+        let bound = V4::memory_bound(&v4.config, 1000, 1000);
+        assert!(v4.memory() <= bound, "{} bytes of {bound}", v4.memory());
+        match v4.poll_timeout() {
             Some(at) => self.wakes.set(addr, at),
             None => drop(self.wakes.cancel(&addr)),
         }

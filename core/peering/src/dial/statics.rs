@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerage_machine::{Instant, TimerTable};
+use peerage_machine::{Instant, TimerTable, tree_memory};
 use peerage_node::{Node, NodeId};
 
 /// Static nodes. As many as the user named: nothing that a peer does makes it grow.
@@ -38,6 +38,19 @@ impl Statics {
                 None
             }
         }
+    }
+
+    /// The bytes held.
+    pub(super) fn memory(&self) -> usize {
+        Self::memory_bound(self.nodes.len())
+    }
+
+    /// The most bytes that so many nodes take.
+    pub(super) const fn memory_bound(nodes: usize) -> usize {
+        tree_memory::<NodeId, Entry>(nodes)
+            + nodes * Node::MAX_HEAP
+            + TimerTable::<NodeId>::memory_of(nodes)
+            + tree_memory::<NodeId, ()>(nodes)
     }
 
     pub(super) fn remove(&mut self, id: &NodeId) {

@@ -36,6 +36,7 @@ enum Stage {
 
 #[derive(Debug)]
 struct Driver {
+    settings: Config,
     server: Server,
     now: Now,
     next_conn: u64,
@@ -63,6 +64,7 @@ impl Driver {
         let static_nodes = vec![node(11), node_at(12, "example.org:1")];
         let config = Config { static_nodes, trusted: vec![id(13)], ..config(limits) };
         let mut driver = Self {
+            settings: config.clone(),
             server: Server::new(config, [5; 32]),
             now: Now::default(),
             next_conn: 0,
@@ -212,6 +214,11 @@ impl Driver {
             );
             self.take(output);
         }
+        // The nodes are 16; every connection but the accepted ones may be a stream.
+        let brought = 16 + usize::try_from(self.next_conn).unwrap();
+        let bound = Server::memory_bound(&self.settings, brought);
+        let memory = self.server.memory();
+        assert!(memory <= bound, "{memory} bytes of {bound}");
     }
 
     fn take(&mut self, output: Output) {

@@ -91,6 +91,11 @@ impl Outbox {
         self.bytes.len() - self.start
     }
 
+    /// The bytes held, those included that the transport has taken and the room that is kept.
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

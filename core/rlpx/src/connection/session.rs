@@ -17,6 +17,11 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// The bytes held besides the value itself.
+    pub(super) fn memory(&self) -> usize {
+        self.egress.memory() + self.ingress.memory()
+    }
+
     /// Goes over to what holds after Hello: large frames and, if the peer speaks it, snappy.
     pub(super) fn upgrade(&mut self, peer_version: Option<u64>) {
         self.ingress.set_limit(MAX_FRAME);

@@ -56,11 +56,26 @@ impl Shaking {
     /// is complete.
     pub(super) fn receive(&mut self, input: &mut &mut [u8]) -> Result<bool, PeerMisbehaved> {
         let taken = input.split_off_mut(..self.needs().min(input.len()));
-        self.packet.extend_from_slice(taken.expect("because no more is taken than is there"));
+        let taken = taken.expect("because no more is taken than is there");
+        let (before, after) = (self.packet.len(), self.packet.len() + taken.len());
+        if after > self.packet.capacity() {
+            // Doubling keeps copying linear; beyond the packet it would hold up to twice as much.
+            self.packet.reserve_exact(after.max(2 * before).min(self.length) - before);
+        }
+        self.packet.extend_from_slice(taken);
         if self.length == PREFIX && self.packet.len() == PREFIX {
             self.length += packet_size([self.packet[0], self.packet[1]])?;
         }
         Ok(self.needs() == 0)
+    }
+
+    /// The bytes held besides the value itself.
+    pub(super) const fn memory(&self) -> usize {
+        let auth = match &self.side {
+            Side::Initiator { initiator, .. } => initiator.memory(),
+            Side::Recipient { .. } => 0,
+        };
+        auth + self.packet.capacity()
     }
 
     /// Ends the handshake, once the packet is complete.

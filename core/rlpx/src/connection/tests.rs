@@ -4,6 +4,7 @@ mod deadlines;
 mod goodbyes;
 mod hostile;
 mod life;
+mod memory;
 mod model;
 mod pair;
 mod raw;

@@ -79,6 +79,11 @@ impl Egress {
     pub fn release(&mut self) {
         self.compressor = None;
     }
+
+    /// The bytes held to compress with.
+    pub(crate) fn memory(&self) -> usize {
+        self.compressor.as_deref().map_or(0, |it| size_of::<Compressor>() + it.memory())
+    }
 }
 
 impl std::fmt::Debug for Egress {

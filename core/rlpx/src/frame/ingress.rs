@@ -107,6 +107,11 @@ impl Ingress {
         }
     }
 
+    /// The bytes held of a frame that is not complete, or kept for the next one.
+    pub(crate) const fn memory(&self) -> usize {
+        self.held.capacity()
+    }
+
     fn advance(
         &mut self,
         input: &mut &mut [u8],

@@ -43,6 +43,15 @@ impl Compressor {
             out.extend_from_slice(&self.block[length_of_length(block.len())..length]);
         }
     }
+
+    /// The bytes held besides the compressor itself.
+    pub(super) fn memory(&self) -> usize {
+        /// The table of the library, which it makes for the first block larger than this, and keeps.
+        const TABLE: usize = 2 << 14;
+        const SMALL: usize = 1 << 10;
+        let table = if self.block.len() > snap::raw::max_compress_len(SMALL) { TABLE } else { 0 };
+        table + self.block.capacity()
+    }
 }
 
 /// Decompresses `data` into `payload`, in place of what that held.

@@ -64,9 +64,9 @@ impl Io<'_> {
         self.net.ips(self.host)
     }
 
-    /// Opens a port for datagrams and streams; the last one counts.
-    pub fn listen(&mut self, port: u16) {
-        self.net.listen(self.host, port);
+    /// Opens a port for datagrams and one for streams; the last ones count, and `None` closes it.
+    pub fn listen(&mut self, udp: Option<u16>, tcp: Option<u16>) {
+        self.net.listen(self.host, udp, tcp);
     }
 
     /// Sends a datagram.

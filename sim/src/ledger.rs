@@ -13,6 +13,7 @@ use peerage_discovery::SeedNode;
 use peerage_machine::{Instant, TimerTable};
 use peerage_node::NodeId;
 use peerage_peering::envelope::ConnId;
+use peerage_rlpx::Connection;
 
 use crate::{HostId, node::Node};
 
@@ -32,12 +33,9 @@ pub struct Bounds {
     pub agreement: Duration,
     /// From a stop to its end: the close deadline, the server's own five seconds, and slow mail.
     pub stop: Duration,
-    /// Bytes that all machines of a host may hold together, besides [`per_peer`](Self::per_peer).
-    pub host_memory: usize,
-    /// Bytes that each connection may hold that is a peer's.
+    /// Bytes that a connection may hold once it is open, beside one message that is arriving: what simulated nodes
+    /// have to say is small. The bounds of everything else follow from the settings of its machines.
     pub per_peer: usize,
-    /// Bytes that each connection may hold that is not a peer's yet.
-    pub per_stranger: usize,
 }
 
 impl Default for Bounds {
@@ -45,9 +43,7 @@ impl Default for Bounds {
         Self {
             agreement: Duration::from_secs(45),
             stop: Duration::from_secs(10),
-            host_memory: 24 << 20,
-            per_peer: 1 << 20,
-            per_stranger: 4 << 10,
+            per_peer: 256 << 10,
         }
     }
 }
@@ -255,10 +251,23 @@ impl Ledger {
         if is_over {
             self.break_rule(at, host, || format!("more than {limits:?} allow: {counts:?}"));
         }
+        if let Some((held, bound)) = node.is_over_budget() {
+            self.break_rule(at, host, || format!("its machines hold {held} bytes of {bound}"));
+        }
         if counts.peers < node.peer_count() {
             self.break_rule(at, host, || {
                 format!("{} peers, of which peering has {}", node.peer_count(), counts.peers)
             });
+        }
+    }
+
+    /// What has to hold of a connection whenever it was touched.
+    pub(crate) fn check_connection(&mut self, at: Instant, host: HostId, connection: &Connection) {
+        let held = connection.memory();
+        let bound =
+            if connection.is_open() { self.bounds.per_peer } else { Connection::MAX_UNADMITTED };
+        if held > bound && connection.fault().is_none() {
+            self.break_rule(at, host, || format!("a connection holds {held} bytes of {bound}"));
         }
     }
 

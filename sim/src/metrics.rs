@@ -20,13 +20,13 @@ pub struct Sample {
     pub known_min: u64,
     /// Of those, nodes that have proved to be there: the mean, in hundredths.
     pub live_mean: u64,
-    /// Peers of a node: the mean, in hundredths.
+    /// Peers of a node that takes any: the mean, in hundredths.
     pub peers_mean: u64,
     /// The fewest peers of any node.
     pub peers_min: u64,
     /// The most peers of any node.
     pub peers_max: u64,
-    /// Nodes without any peer.
+    /// Nodes without any peer that would take some.
     pub lonely: u64,
     /// Peers that were added since the start, at all nodes together.
     pub added: u64,
@@ -57,15 +57,19 @@ impl Sample {
             events: world.events(),
             ..Self::default()
         };
-        let (mut known, mut live, mut peers, mut held, mut evil) = (0, 0, 0, 0, 0);
+        let (mut known, mut live, mut peering, mut peers) = (0, 0, 0, 0);
+        let (mut held, mut evil) = (0, 0);
         for host in world.hosts() {
             let Some(node) = world.node(host) else { continue };
             sample.nodes += 1;
             let count = node.peer_count() as u64;
             peers += count;
-            sample.peers_min = sample.peers_min.min(count);
-            sample.peers_max = sample.peers_max.max(count);
-            sample.lonely += u64::from(count == 0);
+            if node.has_peers() {
+                peering += 1;
+                sample.peers_min = sample.peers_min.min(count);
+                sample.peers_max = sample.peers_max.max(count);
+                sample.lonely += u64::from(count == 0);
+            }
             sample.added += node.seen().added;
             sample.dials_failed += node.seen().dials_failed;
             if let Some(v4) = node.v4() {
@@ -85,13 +89,13 @@ impl Sample {
         let nodes = sample.nodes.max(1);
         sample.known_mean = known * 100 / nodes;
         sample.live_mean = live * 100 / nodes;
-        sample.peers_mean = peers * 100 / nodes;
+        sample.peers_mean = peers * 100 / u64::max(peering, 1);
         sample.adversary_tables = held * 1_000_000 / known.max(1);
         sample.adversary_peers = evil * 1_000_000 / peers.max(1);
-        if sample.nodes == 0 {
-            (sample.known_min, sample.peers_min) = (0, 0);
+        for fewest in [&mut sample.known_min, &mut sample.peers_min] {
+            // Of nobody.
+            *fewest = if *fewest == u64::MAX { 0 } else { *fewest };
         }
-        sample.known_min = if sample.known_min == u64::MAX { 0 } else { sample.known_min };
         sample
     }
 }
@@ -99,7 +103,8 @@ impl Sample {
 /// How many nodes have how many peers: at place n the number of nodes with n peers.
 pub fn degrees(world: &World) -> Vec<u64> {
     let mut degrees = Vec::new();
-    for node in world.hosts().filter_map(|host| world.node(host)) {
+    let nodes = world.hosts().filter_map(|host| world.node(host));
+    for node in nodes.filter(|node| node.has_peers()) {
         let count = node.peer_count();
         if degrees.len() <= count {
             degrees.resize(count + 1, 0);
@@ -128,8 +133,8 @@ pub fn in_slot(world: &World, host: HostId, slot: Slot) -> usize {
 
 /// How many groups of nodes there are between which there is no way from peer to peer.
 pub fn components(world: &World) -> usize {
-    let nodes: Vec<HostId> = world.hosts().filter(|host| world.node(*host).is_some()).collect();
-    let mut unseen: BTreeSet<HostId> = nodes.iter().copied().collect();
+    let takes_part = |host: &HostId| world.node(*host).is_some_and(|node| node.has_peers());
+    let mut unseen: BTreeSet<HostId> = world.hosts().filter(takes_part).collect();
     let mut count = 0;
     while let Some(first) = unseen.pop_first() {
         count += 1;

@@ -77,8 +77,9 @@ pub(crate) struct Station {
     /// Whether its program runs.
     is_running: bool,
     epoch: u32,
-    /// The port of both transports while a program listens.
-    port: Option<u16>,
+    /// The ports at which a program listens.
+    udp: Option<u16>,
+    tcp: Option<u16>,
     backlog: VecDeque<Socket>,
     sockets: BTreeSet<Socket>,
     line: Line,
@@ -150,7 +151,8 @@ impl Net {
             is_powered: false,
             is_running: false,
             epoch: 0,
-            port: None,
+            udp: None,
+            tcp: None,
             backlog: VecDeque::new(),
             sockets: BTreeSet::new(),
             line: Line::default(),
@@ -194,15 +196,16 @@ impl Net {
         &self.stations[host.index()].ips
     }
 
-    /// Opens the port of both transports.
-    pub(crate) fn listen(&mut self, host: HostId, port: u16) {
-        self.stations[host.index()].port = Some(port);
+    /// Opens or closes the ports of a host.
+    pub(crate) fn listen(&mut self, host: HostId, udp: Option<u16>, tcp: Option<u16>) {
+        let station = &mut self.stations[host.index()];
+        (station.udp, station.tcp) = (udp, tcp);
     }
 
     /// The host's program ends, in whatever way.
     pub(crate) fn end(&mut self, now: Instant, queue: &mut Queue<Event>, host: HostId, how: Crash) {
         let station = &mut self.stations[host.index()];
-        station.port = None;
+        (station.udp, station.tcp) = (None, None);
         station.is_running = false;
         station.epoch += 1;
         station.is_powered = how == Crash::Process;
@@ -276,7 +279,7 @@ impl Net {
         bytes: Vec<u8>,
     ) -> Option<(HostId, HostEvent)> {
         let found = self.inbound(now, Transport::Udp, sender, from, to);
-        let host = found.filter(|(host, port)| self.stations[host.index()].port == Some(*port));
+        let host = found.filter(|(host, port)| self.stations[host.index()].udp == Some(*port));
         match host {
             Some((host, _)) => Some((host, HostEvent::Datagram { from, bytes })),
             None => {

@@ -15,15 +15,11 @@ mod discovery;
 mod protocol;
 mod spec;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use peerage_discovery::V4;
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{Node as Named, NodeId, PublicKey, Record};
+use peerage_node::{NodeId, PublicKey, Record};
 use peerage_peering::{
     Counts, Server as Peering, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
@@ -106,6 +102,25 @@ pub struct Node {
     record: Option<Record>,
     has_stopped: bool,
     seen: Seen,
+    budget: Budget,
+}
+
+/// The bytes that the machines of a node may hold: what they promise for these settings.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    discovery: usize,
+    peering: usize,
+}
+
+impl Budget {
+    fn of(spec: &NodeSpec) -> Self {
+        let discovery = spec
+            .discovery
+            .as_ref()
+            // Peering asks for no more static nodes at a time than it may dial.
+            .map_or(0, |v4| V4::memory_bound(v4, spec.limits.max_dialing, db::SEEDS));
+        Self { discovery, peering: Peering::memory_bound(&spec.peering(), 0) }
+    }
 }
 
 /// What a node has gone through since its start.
@@ -131,8 +146,9 @@ impl Node {
     /// Starts a node. What it knew is in `db`.
     pub(crate) fn start(io: &mut Io<'_>, db: &mut NodeDb, spec: Arc<NodeSpec>) -> Self {
         let mut random = Random::from_seed(io.random().fork());
-        io.listen(spec.port);
+        io.listen(Some(spec.port), spec.takes_streams().then_some(spec.port));
         let config = Arc::new(spec.connection());
+        let budget = Budget::of(&spec);
         let peering = Peering::new(spec.peering(), random.fork());
         let discovery =
             spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));
@@ -160,6 +176,7 @@ impl Node {
             record: None,
             has_stopped: false,
             seen: Seen::default(),
+            budget,
         };
         node.record = node.discovery.as_ref().map(|it| it.v4.local_record().clone());
         node.drain_discovery(io, db);
@@ -245,15 +262,22 @@ impl Node {
         &self.seen
     }
 
+    /// What a machine of the node holds and may hold, in bytes, if it is more.
+    pub(crate) fn is_over_budget(&self) -> Option<(usize, usize)> {
+        let discovery = self.v4().map_or(0, V4::memory);
+        [(discovery, self.budget.discovery), (self.peering.memory(), self.budget.peering)]
+            .into_iter()
+            .find(|(held, bound)| held > bound)
+    }
+
+    /// Whether the node takes part in more than discovery.
+    pub fn has_peers(&self) -> bool {
+        self.spec.limits.max_handshakes > 0 || self.spec.dialing
+    }
+
     /// The node's record as it is announced now.
     pub const fn record(&self) -> Option<&Record> {
         self.record.as_ref()
-    }
-
-    /// How the node is named to others who cannot look it up: by its key and address.
-    pub fn named(&self, ip: IpAddr) -> Named {
-        let at = SocketAddr::new(ip, self.spec.port);
-        Named::from_endpoint(*self.spec.key.public(), at, None)
     }
 
     fn on_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {

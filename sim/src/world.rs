@@ -522,8 +522,9 @@ impl World {
         let found = &self.hosts[host.index()];
         match &found.program {
             Program::Node { spec, .. } => {
-                let at = SocketAddr::new(found.ip, spec.port);
-                Named::from_endpoint(*spec.key.public(), at, None)
+                let tcp = if spec.takes_streams() { spec.port } else { 0 };
+                let at = SocketAddr::new(found.ip, tcp);
+                Named::from_endpoint(*spec.key.public(), at, Some(spec.port))
             }
             Program::Actor(_) => panic!("{host} is no node"),
         }

@@ -19,7 +19,7 @@ impl Net {
     ) -> Option<(SocketAddr, HostId)> {
         let station = &self.stations[host.index()];
         let ip = *station.ips.iter().find(|ip| ip.is_ipv4() == to.is_ipv4())?;
-        let inner = SocketAddr::new(ip, station.port.unwrap_or(0));
+        let inner = SocketAddr::new(ip, station.udp.unwrap_or(0));
         match station.gateway {
             None => self.near(to.ip()).map(|target| (inner, target)),
             Some(gateway) => match self.gateways[gateway].local(to.ip()) {

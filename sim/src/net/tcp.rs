@@ -85,7 +85,7 @@ impl Net {
         };
         let answered = self.arrival(now, target, host);
         let station = &mut self.stations[target.index()];
-        if station.port != Some(port) {
+        if station.tcp != Some(port) {
             queue.plan(answered, Event::Answer { socket, is_refused: true });
             return;
         }

@@ -93,6 +93,9 @@ impl Node {
         let Some(found) = self.conns.get_mut(&conn) else { return };
         let end = found.pump(io, now, conn, network, &mut self.seen.messages);
         let Some(fault) = end else {
+            if let Some(machine) = &found.machine {
+                io.ledger.check_connection(io.at, io.host, machine);
+            }
             if let Some(due) = found.machine.as_ref().and_then(|it| it.poll_timeout()) {
                 self.arm(io, token::FIRST_CONN + conn.0, due);
             }

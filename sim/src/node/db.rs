@@ -7,7 +7,7 @@ use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 
 /// How many nodes discovery begins with, at most; as in the server.
-const SEEDS: usize = 30;
+pub(super) const SEEDS: usize = 30;
 
 /// How long ago a seed may have answered; as in the server.
 const SEED_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);

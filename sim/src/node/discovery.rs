@@ -41,7 +41,7 @@ impl Discovery {
             }
         }
         local.set_udp4(Some(spec.port)).expect(fits);
-        local.set_tcp4(Some(spec.port)).expect(fits);
+        local.set_tcp4(spec.takes_streams().then_some(spec.port)).expect(fits);
         let mut config = spec.discovery.clone().unwrap_or_default();
         config.table.has_ipv4 = io.ips().iter().any(IpAddr::is_ipv4);
         config.table.has_ipv6 = io.ips().iter().any(IpAddr::is_ipv6);

@@ -74,6 +74,11 @@ impl NodeSpec {
         Self { limits, dialing: false, ..Self::new(key) }
     }
 
+    /// Whether it takes connections: without any slot for handshakes there is nobody to take them.
+    pub const fn takes_streams(&self) -> bool {
+        self.limits.max_handshakes > 0
+    }
+
     pub(super) fn connection(&self) -> Config {
         let name = CapabilityName::new(&self.capability)
             .expect("because simulated nodes have short names of capabilities");

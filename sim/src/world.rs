@@ -10,8 +10,9 @@ use std::{
 };
 
 use peerage_machine::{Instant, Random, Seed};
-use peerage_node::{Node as Named, SecretKey};
+use peerage_node::{Node as Named, NodeId, SecretKey};
 use peerage_peering::envelope::Input;
+use peerage_rlpx::DisconnectReason;
 use sha2::{Digest as _, Sha256};
 
 use self::places::Addresses;
@@ -265,8 +266,28 @@ impl World {
         self.net.link = link;
     }
 
-    /// The user of a node says something to it. Nothing happens where no node runs.
-    pub fn tell(&mut self, host: HostId, input: Input) {
+    /// The user of a node makes another one static. Nothing happens where no node runs, here and below.
+    pub fn add_static(&mut self, host: HostId, node: Named) {
+        self.tell(host, Input::AddStatic { node });
+    }
+
+    /// The user of a node makes another one an ordinary node again, and ends the connection to it.
+    pub fn remove_static(&mut self, host: HostId, id: NodeId) {
+        self.tell(host, Input::RemoveStatic { id });
+    }
+
+    /// The user of a node trusts another one.
+    pub fn add_trusted(&mut self, host: HostId, id: NodeId) {
+        self.tell(host, Input::AddTrusted { id });
+    }
+
+    /// The user of a node ends the connection to another one.
+    pub fn disconnect(&mut self, host: HostId, id: NodeId) {
+        let reason = DisconnectReason::Requested;
+        self.tell(host, Input::Disconnect { id, reason });
+    }
+
+    fn tell(&mut self, host: HostId, input: Input) {
         self.with_node(host, |node, io, _| node.input(io, input));
         self.settle(host);
     }
@@ -509,7 +530,7 @@ impl World {
     }
 
     /// The host of an honest node that has been started.
-    pub fn host_of(&self, id: &peerage_node::NodeId) -> Option<HostId> {
+    pub fn host_of(&self, id: &NodeId) -> Option<HostId> {
         self.ledger.host_of(id)
     }
 

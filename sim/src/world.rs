@@ -92,6 +92,7 @@ struct Host {
 enum Deferred {
     Event(HostEvent),
     Mail(Mail),
+    Stop,
 }
 
 /// What a host runs.
@@ -210,12 +211,16 @@ impl World {
         self.settle(host);
     }
 
-    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at once.
+    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at once. One that stands
+    /// still hears of it when it goes on.
     pub fn stop(&mut self, host: HostId) {
         if !self.is_up(host) {
             return;
         }
         self.note(host, 2, "is told to stop");
+        if let Some(deferred) = &mut self.hosts[host.index()].deferred {
+            return deferred.push(Deferred::Stop);
+        }
         let is_node = self.with_node(host, |node, io, _| node.stop(io)).is_some();
         if is_node {
             self.ledger.on_stop(self.now, host);
@@ -394,6 +399,7 @@ impl World {
                 }
                 Deferred::Event(event) => self.deliver(host, event),
                 Deferred::Mail(mail) => self.mail(host, mail),
+                Deferred::Stop => self.stop(host),
             }
         }
     }

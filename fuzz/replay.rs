@@ -2,8 +2,11 @@
 
 use std::{fs, path::Path};
 
+/// A target and its body.
+type Body<'a> = (&'a str, fn(&[u8]));
+
 /// Runs each body over the files of its target in `fuzz/corpus` and `fuzz/regressions`.
-pub(super) fn all(bodies: &[(&str, fn(&[u8]))]) {
+pub(super) fn all(bodies: &[Body<'_>]) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join("fuzz"))

@@ -6,3 +6,4 @@ pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod ping;
 pub(crate) mod run;
+pub(crate) mod sim;

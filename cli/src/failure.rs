@@ -9,6 +9,7 @@ use crate::{
         lookup::LookupError,
         ping::{PingError, v4::PingV4Error},
         run::config::ConfigError,
+        sim::SimError,
     },
     key_file::KeyFileError,
 };
@@ -43,6 +44,9 @@ pub(crate) enum Failure {
     /// The runtime or the signal handlers could not be set up.
     #[error("the operating system refuses what a server needs: {0}")]
     Runtime(#[source] io::Error),
+    /// A simulation could not run, broke a rule, or was not the same again.
+    #[error(transparent)]
+    Sim(#[from] SimError),
     /// The server could not start.
     #[error(transparent)]
     Start(#[from] peerage::StartError),
@@ -53,6 +57,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(2),
+            Self::Sim(error) if error.is_mistake() => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -33,7 +33,8 @@ use crate::failure::Failure;
   peerage devnet                                 a private network in one process, in seconds
   peerage run --data-dir ./node --echo demo/1/4  a node that answers every message with itself
   peerage ping enode://…@203.0.113.7:30303       is that node there, and what does it speak?
-  peerage lookup --bootnodes enode://…@203.0.113.7:30303     who is in that network?"
+  peerage lookup --bootnodes enode://…@203.0.113.7:30303     who is in that network?
+  peerage sim bootstrap --nodes 200 --plot net.svg                 200 nodes find each other, in virtual time"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -50,6 +51,7 @@ enum Command {
     Lookup(commands::lookup::Lookup),
     Ping(commands::ping::Ping),
     Run(commands::run::Run),
+    Sim(commands::sim::Sim),
 }
 
 impl Command {
@@ -61,6 +63,7 @@ impl Command {
             Self::Lookup(lookup) => lookup.run(),
             Self::Ping(ping) => ping.run(),
             Self::Run(run) => run.run(),
+            Self::Sim(sim) => sim.run(),
         }
     }
 }

@@ -1,0 +1,195 @@
+//! One run: from the words to the result.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, ValueEnum};
+use peerage_sim::{
+    metrics::Sample,
+    scenario::{Run, Scenario},
+};
+use serde_json::json;
+
+use super::{
+    SimError, export, plot,
+    progress::Progress,
+    setup::{AdversaryShare, Setup},
+    trace::TraceFile,
+};
+use crate::{
+    failure::Failure,
+    output::{self, Fields},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// What is simulated; `peerage sim list` explains each.
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenario: Option<String>,
+    /// How many nodes there are, adversaries not counted. [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    nodes: Option<u32>,
+    /// From which everything random follows. [default: a new one, which is printed]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// How many hours of virtual time. [default: the scenario's]
+    #[arg(long, value_name = "H")]
+    hours: Option<f64>,
+    /// How many minutes of virtual time, in the place of hours.
+    #[arg(long, value_name = "M", conflicts_with = "hours")]
+    minutes: Option<f64>,
+    /// Adversaries that are there too, and how many for each node: silent=10% (repeatable).
+    #[arg(long, value_name = "KIND=SHARE")]
+    adversary: Vec<AdversaryShare>,
+    /// Whether keys and signatures are real, or stand-ins that cost a fortieth and protect nothing. [default: the
+    /// scenario's]
+    #[arg(long, value_name = "KIND")]
+    crypto: Option<Crypto>,
+    /// Write every event to a file, a line each, for `peerage sim replay`.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write the metrics over time to a file.
+    #[arg(long, value_name = "FILE.csv")]
+    csv: Option<PathBuf>,
+    /// Draw the metrics over time.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Print one JSON object per sample and line; the last is `result`.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Crypto {
+    Real,
+    StandIn,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    let (setup, mut run) = begin(args)?;
+    let mut trace = match &args.trace {
+        Some(path) => {
+            run.world_mut().trace_mut().record();
+            Some(TraceFile::create(path, &setup)?)
+        }
+        None => None,
+    };
+    let progress = Progress::new(args.json, &setup);
+    let began = Instant::now();
+    let mut samples = Vec::new();
+    loop {
+        let advanced = run.advance();
+        if let Some(trace) = &mut trace {
+            trace.write(run.world_mut().trace_mut().take_lines())?;
+        }
+        match advanced {
+            Ok(Some(sample)) => {
+                progress.show(&sample, began.elapsed());
+                if args.json {
+                    output::json_line(&export::json(&sample))?;
+                }
+                samples.push(sample);
+            }
+            Ok(None) => break,
+            Err(violation) => {
+                if let Some(trace) = trace {
+                    trace.finish(&run)?;
+                }
+                return Err(SimError::Broken { violation, again: setup.to_string() }.into());
+            }
+        }
+    }
+    progress.end();
+    if let Some(trace) = trace {
+        trace.finish(&run)?;
+    }
+    finish(args, &setup, run, &samples, began.elapsed())
+}
+
+fn begin(args: &RunArgs) -> Result<(Setup, Run), Failure> {
+    let name = args.scenario.as_deref().unwrap_or_default();
+    let scenario = Scenario::find(name).ok_or_else(|| {
+        let known: Vec<_> = Scenario::all().iter().map(|scenario| scenario.name).collect();
+        SimError::Unknown { name: name.into(), known: known.join(", ") }
+    })?;
+    let seed = match args.seed {
+        Some(seed) => seed,
+        // Short enough to be typed again.
+        None => u64::from(
+            getrandom::u32().map_err(|error| Failure::Runtime(std::io::Error::other(error)))?,
+        ),
+    };
+    let mut options = scenario.options(seed);
+    options.nodes = args.nodes.unwrap_or(options.nodes);
+    let minutes = args.minutes.or(args.hours.map(|hours| hours * 60.0));
+    if let Some(minutes) = minutes {
+        options.span = Duration::try_from_secs_f64(minutes * 60.0).map_err(|_| SimError::NoTime)?;
+    }
+    if let Some(crypto) = args.crypto {
+        options.stand_in = matches!(crypto, Crypto::StandIn);
+    }
+    options.adversaries = args.adversary.iter().map(|it| (it.kind, it.share)).collect();
+    let setup = Setup::new(scenario, &options);
+    let run = Run::new(scenario, options).map_err(SimError::from)?;
+    Ok((setup, run))
+}
+
+fn finish(
+    args: &RunArgs,
+    setup: &Setup,
+    run: Run,
+    samples: &[Sample],
+    took: Duration,
+) -> Result<(), Failure> {
+    let has_adversary = !run.adversary().is_empty();
+    let outcome = run.finish();
+    if let Some(path) = &args.csv {
+        export::csv(path, samples)?;
+    }
+    if let Some(path) = &args.plot {
+        plot::draw(path, setup, samples, &outcome.degrees, has_adversary)?;
+    }
+    if args.json {
+        output::json_line(&json!({
+            "event": "result",
+            "scenario": setup.scenario,
+            "seed": setup.seed,
+            "nodes": setup.nodes,
+            "command": setup.to_string(),
+            "rows": outcome.rows.iter().map(|row| json!({ "label": row.label, "value": row.value })).collect::<Vec<_>>(),
+            "degrees": outcome.degrees,
+            "hash": outcome.hash,
+            "events": outcome.events,
+            "ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }))?;
+        return Ok(());
+    }
+    let mut about = Fields::new();
+    about.add("virtual time", human(setup.span())).add("real time", human(took));
+    about.add("events", outcome.events).add("hash of the trace", &outcome.hash);
+    if let Some(memory) = peak_memory() {
+        about.add("memory at most", memory);
+    }
+    about.add("again", setup);
+    output::text(&format!("{outcome}\n{}", about.render("")))?;
+    Ok(())
+}
+
+/// The most memory that this process had, where the system tells.
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(output::human_bytes(kib * 1024))
+}
+
+fn human(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", span.as_secs_f64()),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}

@@ -275,6 +275,10 @@ impl Ledger {
     pub(crate) fn check_time(&mut self, now: Instant) {
         while let Some(host) = self.stops.pop_due(now) {
             let bound = self.bounds.stop;
+            if self.away.contains(&host) {
+                self.stops.set(host, now + bound);
+                continue;
+            }
             self.break_rule(now, host, || format!("it was told to stop, and did not in {bound:?}"));
         }
         while let Some((a, b)) = self.disputes.pop_due(now) {

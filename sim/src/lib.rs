@@ -27,6 +27,9 @@
 pub mod adversary;
 mod clock;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod io;
 mod ledger;
 pub mod metrics;

@@ -10,8 +10,9 @@ use std::{
 };
 
 use peerage_machine::{Instant, Random, Seed};
-use peerage_node::{Node as Named, SecretKey};
+use peerage_node::{Node as Named, NodeId, SecretKey};
 use peerage_peering::envelope::Input;
+use peerage_rlpx::DisconnectReason;
 use sha2::{Digest as _, Sha256};
 
 use self::places::Addresses;
@@ -91,6 +92,7 @@ struct Host {
 enum Deferred {
     Event(HostEvent),
     Mail(Mail),
+    Stop,
 }
 
 /// What a host runs.
@@ -209,12 +211,16 @@ impl World {
         self.settle(host);
     }
 
-    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at once.
+    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at once. One that stands
+    /// still hears of it when it goes on.
     pub fn stop(&mut self, host: HostId) {
         if !self.is_up(host) {
             return;
         }
         self.note(host, 2, "is told to stop");
+        if let Some(deferred) = &mut self.hosts[host.index()].deferred {
+            return deferred.push(Deferred::Stop);
+        }
         let is_node = self.with_node(host, |node, io, _| node.stop(io)).is_some();
         if is_node {
             self.ledger.on_stop(self.now, host);
@@ -265,8 +271,28 @@ impl World {
         self.net.link = link;
     }
 
-    /// The user of a node says something to it. Nothing happens where no node runs.
-    pub fn tell(&mut self, host: HostId, input: Input) {
+    /// The user of a node makes another one static. Nothing happens where no node runs, here and below.
+    pub fn add_static(&mut self, host: HostId, node: Named) {
+        self.tell(host, Input::AddStatic { node });
+    }
+
+    /// The user of a node makes another one an ordinary node again, and ends the connection to it.
+    pub fn remove_static(&mut self, host: HostId, id: NodeId) {
+        self.tell(host, Input::RemoveStatic { id });
+    }
+
+    /// The user of a node trusts another one.
+    pub fn add_trusted(&mut self, host: HostId, id: NodeId) {
+        self.tell(host, Input::AddTrusted { id });
+    }
+
+    /// The user of a node ends the connection to another one.
+    pub fn disconnect(&mut self, host: HostId, id: NodeId) {
+        let reason = DisconnectReason::Requested;
+        self.tell(host, Input::Disconnect { id, reason });
+    }
+
+    fn tell(&mut self, host: HostId, input: Input) {
         self.with_node(host, |node, io, _| node.input(io, input));
         self.settle(host);
     }
@@ -373,6 +399,7 @@ impl World {
                 }
                 Deferred::Event(event) => self.deliver(host, event),
                 Deferred::Mail(mail) => self.mail(host, mail),
+                Deferred::Stop => self.stop(host),
             }
         }
     }
@@ -509,7 +536,7 @@ impl World {
     }
 
     /// The host of an honest node that has been started.
-    pub fn host_of(&self, id: &peerage_node::NodeId) -> Option<HostId> {
+    pub fn host_of(&self, id: &NodeId) -> Option<HostId> {
         self.ledger.host_of(id)
     }
 

@@ -7,6 +7,9 @@
 
 mod bond;
 mod entry;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limiter;
 mod lookup;
 pub mod packet;
@@ -17,7 +20,7 @@ mod v4;
 mod vote;
 mod walk;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
 pub use entry::Entry;

@@ -210,6 +210,19 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// A datagram of this type and content with a right signature and hash, for the fuzz targets.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn seal(kind: u8, content: &[u8], key: &SecretKey) -> Vec<u8> {
+    let mut bytes = vec![0; HEAD_SIZE];
+    bytes[HEAD_SIZE - 1] = kind;
+    bytes.extend_from_slice(content);
+    let signature = key.sign(&keccak(&bytes[HEAD_SIZE - 1..])).to_bytes();
+    bytes[HASH_SIZE..HEAD_SIZE - 1].copy_from_slice(&signature);
+    let hash = keccak(&bytes[HASH_SIZE..]);
+    bytes[..HASH_SIZE].copy_from_slice(&hash);
+    bytes
+}
+
 /// What a lookup in discovery v4 is for: 64 bytes in the place of a public key, and no more than
 /// their hash counts.
 ///

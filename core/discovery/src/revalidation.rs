@@ -66,7 +66,7 @@ impl Revalidation {
         vec_memory(&self.fast.ids) + vec_memory(&self.slow.ids)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn pace(&self, id: &NodeId) -> Option<Pace> {
         match (self.fast.ids.contains(id), self.slow.ids.contains(id)) {
             (true, false) => Some(Pace::Fast),
@@ -76,7 +76,7 @@ impl Revalidation {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn len(&self) -> usize {
         self.fast.ids.len() + self.slow.ids.len()
     }

@@ -8,6 +8,8 @@
 
 mod bucket;
 mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,8 @@
 //! Nodes for the tests of this crate.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![cfg_attr(not(test), allow(dead_code, reason = "the fuzz targets need only some"))]
+
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_node::{LocalRecord, Node, NodeId, PublicKey, Record, SecretKey};

@@ -4,6 +4,9 @@
 //! Not here: how a node is found (`discovery`), or whether to be connected to it (`peering`).
 
 mod distance;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 mod local;
 mod netlist;

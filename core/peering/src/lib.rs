@@ -9,6 +9,9 @@ mod admission;
 mod config;
 mod dial;
 pub mod envelope;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inbound;
 mod server;
 pub mod tie;

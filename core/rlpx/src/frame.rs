@@ -40,6 +40,18 @@ pub const MAX_PAYLOAD: usize = 0xff_ffff;
 /// The largest frame until Hello has been received: a stranger costs no more memory than this.
 pub const MAX_HELLO: usize = 2048;
 
+/// What a payload is on the wire, for the fuzz targets.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn compress(payload: &[u8], out: &mut Vec<u8>) {
+    snappy::Compressor::new().compress(payload, out);
+}
+
+/// What a payload on the wire is, for the fuzz targets.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn decompress(data: &[u8], out: &mut Vec<u8>) -> Result<(), crate::PeerMisbehaved> {
+    snappy::decompress(data, out)
+}
+
 /// The size of a frame on the wire behind its head: the padded body and its MAC.
 const fn tail(size: usize) -> usize {
     size.next_multiple_of(16) + Tag::SIZE

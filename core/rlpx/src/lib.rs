@@ -11,6 +11,9 @@ mod disconnect;
 mod ecies;
 mod fault;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod hello;
 mod mac;

@@ -105,7 +105,9 @@ impl Node {
             }
             Output::Stopped => {
                 self.has_stopped = true;
-                io.ledger.on_stopped(io.at, io.host, self.conns.len(), self.dials.len());
+                // Those that peering has not heard of are refused when it does.
+                let known = self.conns.len() - self.unjudged;
+                io.ledger.on_stopped(io.at, io.host, known, self.dials.len());
             }
             Output::WantCandidates { count } => {
                 // One at a time, as the server does: each is followed by another wish.

@@ -121,20 +121,25 @@ impl Settings {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let settings: Self = toml::from_str(&text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let before = text.get(..start).unwrap_or(&text);
-            ConfigError::Invalid {
-                path: path.into(),
-                line: 1 + before.matches('\n').count(),
-                message: error.message().replace('\n', " "),
-            }
+        let settings = Self::parse(&text).map_err(|(line, message)| ConfigError::Invalid {
+            path: path.into(),
+            line,
+            message,
         })?;
         // The flag's own check does not see the file.
         if settings.dial_ratio == Some(0) {
             return Err(ConfigError::DialRatio);
         }
         Ok(settings)
+    }
+
+    /// The settings in TOML; or the line that is wrong, counted from 1, and what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, (usize, String)> {
+        toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let before = text.get(..start).unwrap_or(text);
+            (1 + before.matches('\n').count(), error.message().replace('\n', " "))
+        })
     }
 
     /// These settings, and what only `fallback` says.

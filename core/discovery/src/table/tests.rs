@@ -1,13 +1,15 @@
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use peerage_node::{SecretKey, Subnet, is_lan};
+use peerage_node::{Subnet, is_lan};
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    model::{self, Step, assert_consistent},
+    *,
+};
 use crate::testing::{at_distance, lan, nodes, public, record, secret, unsigned};
 
-const OWN: NodeId = NodeId([0x55; 32]);
-const START: Instant = Instant::START;
+use super::model::{OWN, START};
 
 fn table() -> Table {
     Table::new(OWN, TableConfig::default(), [3; 32])
@@ -40,37 +42,6 @@ fn make_live(table: &mut Table, id: &NodeId) {
     check(table, id, true);
     table.on_alive(START, id, None);
     assert!(table.get(id).unwrap().is_live());
-}
-
-/// Everything that must hold at any time.
-fn assert_consistent(table: &Table) {
-    let config = &table.config;
-    let mut ids = BTreeSet::new();
-    let mut all = SubnetCounts::new(usize::MAX);
-    for (distance, bucket) in table.buckets() {
-        let mut own = SubnetCounts::new(usize::MAX);
-        assert!(bucket.entries().len() <= config.bucket_size);
-        assert!(bucket.replacements().len() <= config.replacements);
-        assert!(bucket.replacements().len() == 0 || bucket.entries().len() == config.bucket_size);
-        for entry in bucket.entries().iter().chain(bucket.replacements()) {
-            assert!(ids.insert(entry.id()), "{entry:?} is there twice");
-            let its_distance = OWN.log_distance(&entry.id());
-            assert!(its_distance == distance || its_distance < NEAREST && distance == NEAREST);
-            assert_eq!(entry.node().udp_endpoints().first(), Some(&entry.endpoint()));
-            let ip = entry.endpoint().ip();
-            if !is_lan(ip) {
-                assert!(own.add(ip) && all.add(ip));
-                assert!(own.count(ip) <= config.bucket_subnet_limit);
-                assert!(all.count(ip) <= config.table_subnet_limit);
-            }
-        }
-        for entry in bucket.entries() {
-            assert!(table.revalidation.pace(&entry.id()).is_some());
-        }
-    }
-    // Nothing is counted that is gone.
-    assert_eq!(table.shares.0.len(), all.len());
-    assert_eq!(table.revalidation.len(), table.len());
 }
 
 /// Sixteen nodes that fill the farthest bucket, and others that belong there.
@@ -551,19 +522,6 @@ fn the_same_seed_and_news_give_the_same_checks() {
     assert_eq!(trace(), trace());
 }
 
-/// What may happen to a table; nodes and addresses by their numbers.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Alive(u32, u64),
-    Check,
-    Dead(u32),
-    Found(u32, u32),
-    Inbound(u32, u32),
-    Query(u32, bool),
-    Record(u32, u64, u32),
-    Remove(u32),
-}
-
 fn step() -> impl Strategy<Value = Step> {
     // Few nodes and fewer subnets, so that they meet.
     let (node, addr, seq) = (0u32..60, 0u32..40, 1u64..4);
@@ -579,47 +537,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Subnets of three addresses each; every fourth is local.
-fn address(n: u32) -> String {
-    if n.is_multiple_of(4) { format!("10.0.0.{n}:1") } else { format!("11.1.{}.{n}:1", n / 3) }
-}
-
-fn known_secret(n: u32, keys: &[SecretKey]) -> &SecretKey {
-    &keys[usize::try_from(n).unwrap()]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn any_course_keeps_the_table_consistent(steps in prop::collection::vec(step(), 0..300)) {
-        let keys: Vec<_> = (0..60).map(secret).collect();
-        // Small, so that buckets are full.
-        let config = TableConfig { bucket_size: 4, replacements: 3, ..TableConfig::default() };
-        let mut table = Table::new(OWN, config, [3; 32]);
-        for step in steps {
-            let public = |n| *known_secret(n, &keys).public();
-            match step {
-                Step::Alive(n, seq) => { table.on_alive(START, &public(n).id(), Some(seq)); }
-                Step::Check => { table.poll_check(much_later()); }
-                Step::Dead(n) => { table.on_dead(START, &public(n).id()); }
-                Step::Found(n, a) => {
-                    let _ = table.add_found(START, unsigned(&public(n), &address(a)));
-                }
-                Step::Inbound(n, a) => {
-                    let had = table.get(&public(n).id()).map(Entry::seq);
-                    let _ = table.add_inbound(START, unsigned(&public(n), &address(a)));
-                    // A signed record stays.
-                    prop_assert!(had.is_none() || table.get(&public(n).id()).map(Entry::seq) == had);
-                }
-                Step::Query(n, ok) => { table.on_query(START, &public(n).id(), ok); }
-                Step::Record(n, seq, a) => {
-                    let _ = table.on_record(START, record(known_secret(n, &keys), seq, Some(&address(a))));
-                }
-                Step::Remove(n) => { table.remove(START, &public(n).id()); }
-            }
-            assert_consistent(&table);
-        }
+        model::run(steps);
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The machine from outside: rounds as data, simultaneous dials, and a model of operations.
+//! The machine from outside: rounds as data, and simultaneous dials.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, helpers included")]
 
 mod dialing;
-mod model;
 mod serving;
 mod simultaneous;
 mod support;

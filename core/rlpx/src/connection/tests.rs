@@ -5,7 +5,6 @@ mod goodbyes;
 mod hostile;
 mod life;
 mod memory;
-mod model;
 mod pair;
 mod raw;
 mod stand_in;

@@ -1,18 +1,26 @@
 //! A model of operations: a driver that keeps the contract does things at random, and what must always
-//! hold is checked after each.
+//! hold is checked after each. The body of a fuzz target, and a property test.
+//!
+//! It panics where something is wrong. The target itself is in `fuzz/`. Not part of the public interface.
+
+#![allow(clippy::unwrap_used, reason = "a finding is a panic")]
+
+mod names;
+#[cfg(test)]
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId};
-use peerage_peering::{
+use peerage_rlpx::{DisconnectReason, Fault, Local};
+
+use self::names::{endpoint, id, key, node, node_at, number};
+use crate::{
     Config, Limits, Server, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
-use peerage_rlpx::{DisconnectReason, Fault, Local};
-use proptest::prelude::*;
-
-use crate::support::{config, endpoint, id, key, node, node_at};
 
 /// Two of them dialed.
 const MAX_PEERS: usize = 6;
@@ -62,7 +70,7 @@ impl Driver {
             ..Limits::default()
         };
         let static_nodes = vec![node(11), node_at(12, "example.org:1")];
-        let config = Config { static_nodes, trusted: vec![id(13)], ..config(limits) };
+        let config = Config { static_nodes, trusted: vec![id(13)], limits, ..Config::new(id(1)) };
         let mut driver = Self {
             settings: config.clone(),
             server: Server::new(config, [5; 32]),
@@ -140,7 +148,7 @@ impl Driver {
                 if let Some(locate) = pick_one(self.locates.iter(), pick) {
                     self.locates.retain(|of| *of != locate);
                     // At times it is another than was asked for.
-                    let node = (!which.is_multiple_of(3)).then(|| crate::support::node(n));
+                    let node = (!which.is_multiple_of(3)).then(|| names::node(n));
                     self.tell(Input::Located { locate, node });
                 }
             }
@@ -178,6 +186,26 @@ impl Driver {
                 self.tell(Input::Located { locate: LocateId(u64::MAX), node: None });
             }
         }
+    }
+
+    /// Stops the server, and does what is left to be done.
+    fn stop(&mut self) {
+        // A connection that closes for any reason, and a dial that fails, are all that is left to come.
+        self.stopping = true;
+        self.tell(Input::Stop);
+        self.check();
+        while let Some(dial) = self.dials.keys().next().copied() {
+            assert!(!self.stopped && self.cancelled.contains(&dial));
+            self.dials.remove(&dial);
+            self.tell(Input::DialFailed { dial, why: DialError::Cancelled });
+        }
+        while let Some((conn, stage)) = self.conns.iter().next().map(|(c, s)| (*c, *s)) {
+            let ending = matches!(stage, Stage::Ending { .. });
+            assert!(!self.stopped && ending);
+            self.close(conn);
+        }
+        assert!(self.stopped);
+        assert!(self.peers.is_empty());
     }
 
     fn advance(&mut self, conn: ConnId, n: u8, which: u8) {
@@ -238,7 +266,7 @@ impl Driver {
             }
             Output::Dial { dial, key, addresses } => {
                 assert!(!self.stopping && !addresses.is_empty());
-                let n = crate::support::number(&key.id());
+                let n = number(&key.id());
                 assert_ne!(n, 1, "dialed ourselves");
                 assert!(!self.peers.contains_key(&key.id()), "dialed a peer");
                 let twice =
@@ -331,47 +359,54 @@ fn pick_one<'a, T: Copy + 'a>(
     if len == 0 { None } else { of.nth(pick % len).copied() }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+/// Operations, two bytes each, and then a stop.
+pub fn server(data: &[u8]) {
+    let mut driver = Driver::new();
+    for operation in data.chunks_exact(2).take(400) {
+        driver.act(operation[0] % 20, operation[1]);
+        driver.check();
+    }
+    driver.stop();
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
-    fn whatever_a_driver_does_slots_ids_and_the_stop_hold(
-        operations in proptest::collection::vec((0_u8..20, any::<u8>()), 0..200),
-    ) {
-        let mut driver = Driver::new();
-        for (what, which) in operations {
-            driver.act(what, which);
-            driver.check();
-        }
-        // A connection that closes for any reason, and a dial that fails, are all that is left to come.
-        driver.stopping = true;
-        driver.tell(Input::Stop);
-        driver.check();
-        while let Some(dial) = driver.dials.keys().next().copied() {
-            prop_assert!(!driver.stopped && driver.cancelled.contains(&dial));
-            driver.dials.remove(&dial);
-            driver.tell(Input::DialFailed { dial, why: DialError::Cancelled });
-        }
-        while let Some((conn, stage)) = driver.conns.iter().next().map(|(c, s)| (*c, *s)) {
-            let ending = matches!(stage, Stage::Ending { .. });
-            prop_assert!(!driver.stopped && ending);
-            driver.close(conn);
-        }
-        prop_assert!(driver.stopped);
-        prop_assert!(driver.peers.is_empty());
+    fn what_was_found_or_is_known_is_survived() {
+        replay::all(&[("server", server)]);
     }
 
-    #[test]
-    fn the_same_seed_and_inputs_give_the_same_state(
-        operations in proptest::collection::vec((0_u8..20, any::<u8>()), 0..100),
-    ) {
-        let [a, b] = [(), ()].map(|()| {
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_a_driver_does_slots_ids_and_the_stop_hold(
+            operations in proptest::collection::vec((0_u8..20, any::<u8>()), 0..200),
+        ) {
             let mut driver = Driver::new();
-            for (what, which) in &operations {
-                driver.act(*what, *which);
+            for (what, which) in operations {
+                driver.act(what, which);
+                driver.check();
             }
-            format!("{driver:?}")
-        });
-        prop_assert_eq!(a, b);
+            driver.stop();
+        }
+
+        #[test]
+        fn the_same_seed_and_inputs_give_the_same_state(
+            operations in proptest::collection::vec((0_u8..20, any::<u8>()), 0..100),
+        ) {
+            let [a, b] = [(), ()].map(|()| {
+                let mut driver = Driver::new();
+                for (what, which) in &operations {
+                    driver.act(*what, *which);
+                }
+                format!("{driver:?}")
+            });
+            prop_assert_eq!(a, b);
+        }
     }
 }

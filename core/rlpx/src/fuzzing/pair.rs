@@ -1,16 +1,16 @@
 //! Random operations on a pair of connections, driven as machines.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arbitrary::{Arbitrary, Result, Unstructured};
 use peerage_machine::{Machine, Now};
-use proptest::prelude::*;
 
-use super::pair::{capability, config};
+use super::{capability, config};
 use crate::*;
 
 /// Something that happens to the end `0` (initiator) or `1` (recipient).
 #[derive(Clone, Copy, Debug)]
-enum Op {
+pub(super) enum Op {
     Admit(usize),
     Corrupt(usize, usize),
     Disconnect(usize, u8),
@@ -23,21 +23,31 @@ enum Op {
     Written(usize, usize),
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let end = 0usize..2;
-    let many = prop_oneof![1usize..5, Just(100_000)];
-    prop_oneof![
-        6 => end.clone().prop_map(Op::Admit),
-        1 => (end.clone(), 0usize..10_000).prop_map(|(end, at)| Op::Corrupt(end, at)),
-        1 => (end.clone(), any::<u8>()).prop_map(|(end, reason)| Op::Disconnect(end, reason)),
-        1 => end.clone().prop_map(Op::Eof),
-        2 => (end.clone(), any::<bool>()).prop_map(|(end, paused)| Op::Pause(end, paused)),
-        24 => (end.clone(), many.clone()).prop_map(|(end, n)| Op::Read(end, n)),
-        2 => end.clone().prop_map(Op::Release),
-        8 => (end.clone(), 0usize..3, 0usize..400).prop_map(|(end, code, n)| Op::Send(end, code, n)),
-        3 => (0u64..20_000).prop_map(Op::Wait),
-        16 => (end, many).prop_map(|(end, n)| Op::Written(end, n)),
-    ]
+impl<'a> Arbitrary<'a> for Op {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let what: u8 = u.arbitrary()?;
+        let end = usize::from(u.arbitrary::<bool>()?);
+        let many = |u: &mut Unstructured<'a>| {
+            let few = usize::from(u.arbitrary::<u8>()?);
+            // Mostly everything that is there.
+            Result::Ok(if few < 0x80 { 1 + few % 5 } else { 100_000 })
+        };
+        Ok(match what % 64 {
+            0..6 => Self::Admit(end),
+            6 => Self::Corrupt(end, usize::from(u.arbitrary::<u16>()?)),
+            7 => Self::Disconnect(end, u.arbitrary()?),
+            8 => Self::Eof(end),
+            9 | 10 => Self::Pause(end, u.arbitrary()?),
+            11 | 12 => Self::Release(end),
+            13..21 => {
+                let (code, n) = (u.arbitrary::<u8>()?, u.arbitrary::<u16>()?);
+                Self::Send(end, usize::from(code % 3), usize::from(n % 4096))
+            }
+            21..25 => Self::Wait(u64::from(u.arbitrary::<u16>()?)),
+            25..41 => Self::Written(end, many(u)?),
+            _ => Self::Read(end, many(u)?),
+        })
+    }
 }
 
 struct End {
@@ -53,7 +63,7 @@ struct End {
 
 impl End {
     fn new(byte: u8, role: Role) -> Self {
-        let config = config(byte, &[capability("aaa", 1, 3)]);
+        let config = Arc::new(config(byte, &[capability("aaa", 3)]));
         let connection = Connection::new(config, role, Now::default(), [byte; 32]);
         Self { connection, wire: Vec::new(), unconfirmed: 0, sent: Vec::new(), trace: Vec::new() }
     }
@@ -79,14 +89,18 @@ impl End {
             }
             self.trace.push(output);
         }
-        assert!(self.connection.queued() <= 1 << 20);
+        assert!(self.connection.queued() <= 1 << 22);
+        if !self.connection.is_open() && self.connection.fault().is_none() {
+            let memory = self.connection.memory();
+            assert!(memory <= Connection::MAX_UNADMITTED, "{memory} bytes for a stranger");
+        }
         self.unconfirmed += bytes.len();
         bytes
     }
 }
 
 /// Runs `ops` and returns what both ends put out.
-fn run(ops: &[Op]) -> [Vec<Output>; 2] {
+pub(super) fn run(ops: &[Op]) -> [Vec<Output>; 2] {
     let b = End::new(2, Role::Recipient);
     let remote = *config(2, &[]).key.public();
     let mut ends = [End::new(1, Role::Initiator { remote }), b];
@@ -161,7 +175,7 @@ fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
 }
 
 /// What opens a pair of connections.
-fn opening() -> Vec<Op> {
+pub(super) fn opening() -> Vec<Op> {
     let round = |end| {
         let read = [Op::Read(end, 100_000); 4];
         read.into_iter().chain([Op::Admit(end), Op::Written(end, 100_000)])
@@ -169,24 +183,48 @@ fn opening() -> Vec<Op> {
     (0..4).flat_map(|_| round(0).chain(round(1))).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn op() -> impl Strategy<Value = Op> {
+        let end = 0usize..2;
+        let many = prop_oneof![1usize..5, Just(100_000)];
+        prop_oneof![
+            6 => end.clone().prop_map(Op::Admit),
+            1 => (end.clone(), 0usize..10_000).prop_map(|(end, at)| Op::Corrupt(end, at)),
+            1 => (end.clone(), any::<u8>()).prop_map(|(end, reason)| Op::Disconnect(end, reason)),
+            1 => end.clone().prop_map(Op::Eof),
+            2 => (end.clone(), any::<bool>()).prop_map(|(end, paused)| Op::Pause(end, paused)),
+            24 => (end.clone(), many.clone()).prop_map(|(end, n)| Op::Read(end, n)),
+            2 => end.clone().prop_map(Op::Release),
+            8 => (end.clone(), 0usize..3, 0usize..400).prop_map(|(end, code, n)| Op::Send(end, code, n)),
+            3 => (0u64..20_000).prop_map(Op::Wait),
+            16 => (end, many).prop_map(|(end, n)| Op::Written(end, n)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn any_operations_end_every_connection_once_and_give_the_same_trace_again(
+            open: bool,
+            ops in proptest::collection::vec(op(), 0..200),
+        ) {
+            let ops = if open { [opening(), ops].concat() } else { ops };
+            prop_assert_eq!(run(&ops), run(&ops));
+        }
+    }
 
     #[test]
-    fn any_operations_end_every_connection_once_and_give_the_same_trace_again(
-        open: bool,
-        ops in proptest::collection::vec(op(), 0..200),
-    ) {
-        let ops = if open { [opening(), ops].concat() } else { ops };
-        prop_assert_eq!(run(&ops), run(&ops));
+    fn machines_converse_as_the_direct_calls_do() {
+        let mut ops = opening();
+        ops.extend([Op::Send(0, 2, 300), Op::Read(1, 100_000)]);
+        let [_, b] = run(&ops);
+        let payload = vec![0x42; 300];
+        assert!(b.contains(&Output::Message { shared: 0, code: 2, payload }), "{b:?}");
     }
-}
-
-#[test]
-fn machines_converse_as_the_direct_calls_do() {
-    let mut ops = opening();
-    ops.extend([Op::Send(0, 2, 300), Op::Read(1, 100_000)]);
-    let [_, b] = run(&ops);
-    let payload = vec![0x42; 300];
-    assert!(b.contains(&Output::Message { shared: 0, code: 2, payload }), "{b:?}");
 }

@@ -71,7 +71,12 @@ impl Io<'_> {
 
     /// Sends a datagram.
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.net.send(self.at, self.queue, self.host, to, bytes);
+        self.net.send(self.at, self.queue, self.host, None, to, bytes);
+    }
+
+    /// Sends a datagram that seems to come from `from`, as a network without ingress filters lets it.
+    pub fn send_as(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        self.net.send(self.at, self.queue, self.host, Some(from), to, bytes);
     }
 
     /// Opens a stream; [`HostEvent::Connected`] or [`HostEvent::ConnectFailed`] follows, or nothing if nobody

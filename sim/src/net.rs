@@ -224,12 +224,14 @@ impl Net {
         }
     }
 
-    /// Sends a datagram. What becomes of it is the network's secret.
+    /// Sends a datagram, with a source address that is not the host's if `forged` is one. What becomes of it is
+    /// the network's secret.
     pub(crate) fn send(
         &mut self,
         now: Instant,
         queue: &mut Queue<Event>,
         host: HostId,
+        forged: Option<SocketAddr>,
         to: SocketAddr,
         mut bytes: Vec<u8>,
     ) {
@@ -239,6 +241,7 @@ impl Net {
             self.stats.datagrams_lost += 1;
             return;
         };
+        let from = forged.unwrap_or(from);
         let size = bytes.len() + UDP_HEADERS;
         let bandwidth = self.link.bandwidth;
         let up = transmit(&mut self.stations[host.index()].line.up, now, size, bandwidth);

@@ -28,6 +28,7 @@ use peerage_rlpx::DisconnectReason;
 
 pub(crate) use db::NodeDb;
 pub use protocol::Chat;
+pub(crate) use protocol::Talk;
 pub use spec::NodeSpec;
 
 use self::{carry::Dialing, conn::Conn, discovery::Discovery};

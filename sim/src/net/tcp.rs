@@ -32,6 +32,10 @@ const RETRANSMIT_MAX: Duration = Duration::from_secs(8);
 /// The most bytes that arrive at once: what a system reads in one go on a fast network.
 const MAX_SEGMENT: usize = 16 << 10;
 
+/// A system does not tell of less room than one segment ([RFC 9293, 3.8.6.2.2](https://www.rfc-editor.org/rfc/rfc9293)):
+/// who reads a byte a second lets a segment through every 24 minutes.
+const SILLY: usize = 1_460;
+
 /// Of IP and TCP.
 const HEADERS: usize = 40;
 
@@ -151,7 +155,7 @@ impl Net {
         let room = self.end_ref(socket.other()).map_or(0, End::room);
         let end =
             self.end_mut(socket).filter(|end| end.is_held && !end.is_reset && !end.is_shut)?;
-        let taken = room.min(bytes.len());
+        let taken = if room < SILLY { 0 } else { room.min(bytes.len()) };
         end.is_blocked = taken < bytes.len();
         self.stats.stream_bytes += taken as u64;
         let mut rest = &bytes[..taken];
@@ -223,7 +227,10 @@ impl Net {
             // Idle ends hold nothing.
             end.unread.shrink_to_fit();
         }
-        let reader = end.host;
+        let (reader, is_open) = (end.host, end.room() >= SILLY);
+        if !is_open {
+            return Read::Bytes(bytes);
+        }
         if let Some(writer) = self.end_ref(socket.other()).filter(|end| end.is_blocked) {
             let at = self.arrival(now, reader, writer.host);
             queue.plan(at, Event::Window { socket: socket.other() });

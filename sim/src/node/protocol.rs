@@ -31,7 +31,7 @@ impl Chat {
 
 /// Both directions of one conversation.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(crate) struct Talk {
     greeted: bool,
     is_greeted: bool,
     said: u64,
@@ -58,7 +58,7 @@ impl Wrong {
 
 impl Talk {
     /// Says which network we are on, once.
-    pub(super) fn greet(
+    pub(crate) fn greet(
         &mut self,
         machine: &mut Connection,
         now: Now,

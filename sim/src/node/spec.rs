@@ -79,7 +79,7 @@ impl NodeSpec {
         self.limits.max_handshakes > 0
     }
 
-    pub(super) fn connection(&self) -> Config {
+    pub(crate) fn connection(&self) -> Config {
         let name = CapabilityName::new(&self.capability)
             .expect("because simulated nodes have short names of capabilities");
         Config {

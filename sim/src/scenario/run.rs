@@ -12,7 +12,7 @@ use peerage_node::{Node as Named, NodeId};
 use super::{Group, Knows, Measure, Row, Scenario, Size, steps::Timeline};
 use crate::{
     HostId, NodeSpec, Settings, Violation, World,
-    adversary::AdversaryKind,
+    adversary::{AdversaryKind, Ring},
     metrics::{Sample, degrees},
 };
 
@@ -65,6 +65,8 @@ pub struct Run {
     pub(super) groups: BTreeMap<&'static str, Vec<HostId>>,
     pub(super) adversary: BTreeSet<NodeId>,
     pub(super) accomplices: u32,
+    /// All adversaries of each kind, across waves.
+    pub(super) rings: BTreeMap<AdversaryKind, Ring>,
     pub(super) timeline: Timeline,
     pub(super) rows: Vec<Row>,
     pairs: Vec<(HostId, HostId)>,
@@ -102,6 +104,7 @@ impl Run {
             groups: BTreeMap::new(),
             adversary: BTreeSet::new(),
             accomplices: 0,
+            rings: BTreeMap::new(),
             timeline: Timeline::default(),
             rows: Vec::new(),
             pairs: Vec::new(),

@@ -158,7 +158,8 @@ impl Run {
             };
             self.accomplices += 1;
             self.adversary.insert(adversary::id(&key));
-            let knows = Accomplices { targets, ..Accomplices::default() };
+            let all = self.rings.entry(kind).or_default().clone();
+            let knows = Accomplices { targets, all };
             let actor = adversary::adversary(kind, key, knows);
             hosts.push(self.world.add_actor(place, actor));
         }

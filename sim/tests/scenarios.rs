@@ -61,6 +61,11 @@ fn partition() {
 }
 
 #[test]
+fn eclipse() {
+    check("eclipse", 60, 50);
+}
+
+#[test]
 fn boot_node_dies() {
     check("boot-node-dies", 60, 40);
 }

@@ -1,0 +1,31 @@
+//! Servers over real sockets through a network that does whatever networks do: they keep their rules, leak nothing and
+//! stop cleanly.
+//!
+//! One process of its own: it counts tasks, open files and memory.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod proxy;
+mod soak;
+mod udp;
+
+use peerage::{Backoff, Limits, SecretKey};
+use std::time::Duration;
+
+/// The key of the test's node number `n`.
+fn key(n: u8) -> SecretKey {
+    SecretKey::from_bytes(&[n; 32]).unwrap()
+}
+
+/// Limits under which a dial is repeated at once.
+fn impatient() -> Limits {
+    let millisecond = Duration::from_millis(1);
+    let static_backoff = Backoff {
+        base: millisecond,
+        factor: 1,
+        max: millisecond,
+        jitter_percent: 0,
+        ..Backoff::default()
+    };
+    Limits { dial_history: millisecond, static_backoff, ..Limits::default() }
+}

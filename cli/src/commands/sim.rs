@@ -86,11 +86,6 @@ pub(crate) enum SimError {
         /// Why not.
         source: io::Error,
     },
-    /// What follows --hours or --minutes is no time.
-    #[error(
-        "a run takes more than nothing and at most a year of virtual time: give --hours or --minutes"
-    )]
-    NoTime,
     /// Something that only this version of the program could not read.
     #[error("{} is no trace of `peerage sim`: its first line should be its header", .0.display())]
     NoTrace(PathBuf),
@@ -119,7 +114,7 @@ impl SimError {
     /// Whether the words on the command line are to blame.
     pub(crate) const fn is_mistake(&self) -> bool {
         match self {
-            Self::NoTime | Self::NoTrace(_) | Self::Options(_) | Self::Unknown { .. } => true,
+            Self::NoTrace(_) | Self::Options(_) | Self::Unknown { .. } => true,
             Self::Broken { .. } | Self::Differs { .. } | Self::File { .. } | Self::Plot { .. } => {
                 false
             }

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     SimError, export, plot,
     progress::Progress,
-    setup::{AdversaryShare, Setup},
+    setup::{self, AdversaryShare, Setup},
     trace::TraceFile,
 };
 use crate::{
@@ -35,11 +35,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// How many hours of virtual time. [default: the scenario's]
-    #[arg(long, value_name = "H")]
-    hours: Option<f64>,
+    #[arg(long, value_name = "H", value_parser = setup::hours, allow_negative_numbers = true)]
+    hours: Option<Duration>,
     /// How many minutes of virtual time, in the place of hours.
-    #[arg(long, value_name = "M", conflicts_with = "hours")]
-    minutes: Option<f64>,
+    #[arg(long, value_name = "M", value_parser = setup::minutes, conflicts_with = "hours", allow_negative_numbers = true)]
+    minutes: Option<Duration>,
     /// Adversaries that are there too, and how many for each node: silent=10% (repeatable).
     #[arg(long, value_name = "KIND=SHARE")]
     adversary: Vec<AdversaryShare>,
@@ -123,10 +123,7 @@ fn begin(args: &RunArgs) -> Result<(Setup, Run), Failure> {
     };
     let mut options = scenario.options(seed);
     options.nodes = args.nodes.unwrap_or(options.nodes);
-    let minutes = args.minutes.or(args.hours.map(|hours| hours * 60.0));
-    if let Some(minutes) = minutes {
-        options.span = Duration::try_from_secs_f64(minutes * 60.0).map_err(|_| SimError::NoTime)?;
-    }
+    options.span = args.hours.or(args.minutes).unwrap_or(options.span);
     if let Some(crypto) = args.crypto {
         options.stand_in = matches!(crypto, Crypto::StandIn);
     }

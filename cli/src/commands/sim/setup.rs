@@ -75,6 +75,15 @@ impl Setup {
         self.peerage_sim_trace == VERSION
     }
 
+    /// What a picture of the run is called.
+    pub(super) fn caption(&self) -> String {
+        let mut text = format!("{}: {} nodes, seed {}", self.scenario, self.nodes, self.seed);
+        for (kind, share) in &self.adversaries {
+            text += &format!(", {kind} {}%", f64::from(*share) / 10_000.0);
+        }
+        text
+    }
+
     pub(super) const fn span(&self) -> Duration {
         Duration::from_nanos(self.span_ns)
     }

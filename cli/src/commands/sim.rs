@@ -1,6 +1,7 @@
 //! `peerage sim`: a network of the shipping machines in one thread and in virtual time, reproducible from a seed.
 
 mod export;
+mod file;
 mod list;
 mod plot;
 mod progress;
@@ -32,7 +33,8 @@ use crate::failure::Failure;
   peerage sim replay churn.trace
   peerage sim diff churn.trace other.trace
 
-Events of --json, one per line: sample (seconds, nodes, ...: the columns of --csv), and the last, result (scenario,
+Events of --json, one per line: started (scenario, seed, nodes, command), sample (seconds, nodes, ...: the columns
+of --csv), violation if a rule was broken (at_ns, host, what, command), and otherwise the last, result (scenario,
 seed, rows, degrees, hash, events, ms)"
 )]
 pub(crate) struct Sim {
@@ -64,6 +66,17 @@ pub(crate) enum SimError {
         /// The command that does it again.
         again: String,
     },
+    /// A trace is shorter than its run.
+    #[error(
+        "{} is cut short: it ends after line {lines}, without a line with the hash; nothing differs up to there",
+        path.display()
+    )]
+    CutShort {
+        /// The file.
+        path: PathBuf,
+        /// How many whole lines it has.
+        lines: u64,
+    },
     /// Two traces are not the same.
     #[error("the traces differ at line {line}:\n{context}  - {}\n  + {}", show(.one), show(.other))]
     Differs {
@@ -86,14 +99,19 @@ pub(crate) enum SimError {
         /// Why not.
         source: io::Error,
     },
-    /// What follows --hours or --minutes is no time.
-    #[error(
-        "a run takes more than nothing and at most a year of virtual time: give --hours or --minutes"
-    )]
-    NoTime,
     /// Something that only this version of the program could not read.
     #[error("{} is no trace of `peerage sim`: its first line should be its header", .0.display())]
     NoTrace(PathBuf),
+    /// A file that was named cannot be opened.
+    #[error("cannot {what} {}: {source}; name another file", path.display())]
+    Open {
+        /// What was to be done with it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The options do not fit the scenario.
     #[error(transparent)]
     Options(#[from] OptionsError),
@@ -119,10 +137,12 @@ impl SimError {
     /// Whether the words on the command line are to blame.
     pub(crate) const fn is_mistake(&self) -> bool {
         match self {
-            Self::NoTime | Self::NoTrace(_) | Self::Options(_) | Self::Unknown { .. } => true,
-            Self::Broken { .. } | Self::Differs { .. } | Self::File { .. } | Self::Plot { .. } => {
-                false
-            }
+            Self::NoTrace(_) | Self::Open { .. } | Self::Options(_) | Self::Unknown { .. } => true,
+            Self::Broken { .. }
+            | Self::CutShort { .. }
+            | Self::Differs { .. }
+            | Self::File { .. }
+            | Self::Plot { .. } => false,
         }
     }
 }

@@ -153,7 +153,6 @@ impl Run {
                 AdversaryKind::Eclipse => {
                     Place::Subnet(u16::try_from(self.accomplices / PER_SUBNET).unwrap_or(u16::MAX))
                 }
-                #[expect(unreachable_patterns, reason = "others come")]
                 _ => Place::Public,
             };
             self.accomplices += 1;

@@ -1,11 +1,7 @@
 //! The metrics over time, for other programs.
 
-use std::{fs, path::Path};
-
 use peerage_sim::metrics::Sample;
 use serde_json::{Map, Value, json};
-
-use super::SimError;
 
 /// A column: its name, and its value in a sample.
 type Column = (&'static str, fn(&Sample) -> Value);
@@ -37,18 +33,14 @@ pub(super) fn json(sample: &Sample) -> Value {
     Value::Object(event)
 }
 
-/// All samples as comma-separated values, with a header.
-pub(super) fn csv(path: &Path, samples: &[Sample]) -> Result<(), SimError> {
-    let mut text = COLUMNS.map(|(name, _)| name).join(",") + "\n";
-    for sample in samples {
-        text += &COLUMNS.map(|(_, of)| of(sample).to_string()).join(",");
-        text.push('\n');
-    }
-    fs::write(path, text).map_err(|source| SimError::File {
-        what: "write",
-        path: path.into(),
-        source,
-    })
+/// The first line of comma-separated values.
+pub(super) fn csv_header() -> String {
+    COLUMNS.map(|(name, _)| name).join(",")
+}
+
+/// One sample as comma-separated values: numbers alone, so that nothing is quoted.
+pub(super) fn csv_row(sample: &Sample) -> String {
+    COLUMNS.map(|(_, of)| of(sample).to_string()).join(",")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -1,7 +1,5 @@
 //! The metrics over time as one picture: nodes known, peers, the distribution of degrees, and what the adversary holds.
 
-use std::path::Path;
-
 use peerage_sim::metrics::Sample;
 use plotters::{
     coord::Shift,
@@ -13,13 +11,15 @@ use plotters::{
 };
 
 use super::{
-    SimError,
     export::{hundredths, share},
     setup::Setup,
 };
 
 /// Of one panel, in pixels.
 const PANEL: (u32, u32) = (640, 360);
+
+/// How much taller a panel is than its lines: the legend stands above them.
+const HEADROOM: f64 = 1.4;
 
 const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
 const ORANGE: RGBColor = RGBColor(0xd9, 0x6b, 0x0b);
@@ -30,29 +30,29 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// A line of a panel: its name, its colour, and its value at a sample.
 type Line = (&'static str, RGBColor, fn(&Sample) -> f64);
 
-/// Draws a run.
+/// A picture of a run, as SVG.
 pub(super) fn draw(
-    path: &Path,
     setup: &Setup,
     samples: &[Sample],
     degrees: &[u64],
     has_adversary: bool,
-) -> Result<(), SimError> {
-    try_draw(path, setup, samples, degrees, has_adversary)
-        .map_err(|why| SimError::Plot { path: path.into(), why })
+) -> Result<String, String> {
+    let mut svg = String::new();
+    draw_into(&mut svg, setup, samples, degrees, has_adversary)?;
+    Ok(svg)
 }
 
-fn try_draw(
-    path: &Path,
+fn draw_into(
+    svg: &mut String,
     setup: &Setup,
     samples: &[Sample],
     degrees: &[u64],
     has_adversary: bool,
 ) -> Result<(), String> {
     let rows = 2;
-    let root = SVGBackend::new(path, (2 * PANEL.0, rows * PANEL.1 + 48)).into_drawing_area();
+    let root = SVGBackend::with_string(svg, (2 * PANEL.0, rows * PANEL.1 + 48)).into_drawing_area();
     root.fill(&WHITE).map_err(text)?;
-    let caption = format!("{}: {} nodes, seed {}", setup.scenario, setup.nodes, setup.seed);
+    let caption = setup.caption();
     let root = root.titled(&caption, ("sans-serif", 24)).map_err(text)?;
     let panels = root.split_evenly((2, 2));
     lines(
@@ -113,10 +113,11 @@ fn lines(
     let minutes = |sample: &Sample| whole(sample.seconds) / 60.0;
     let end = samples.last().map_or(1.0, minutes).max(0.1);
     let values = samples.iter().flat_map(|sample| of.iter().map(|(_, _, value)| value(sample)));
-    let top = values.fold(0.0, f64::max).max(1.0) * 1.1;
+    let top = values.fold(0.0, f64::max).max(1.0) * HEADROOM;
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18).into_font().color(&BLACK))
         .margin(10)
+        .margin_right(20)
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..end, 0.0..top)
@@ -141,7 +142,7 @@ fn lines(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.2))
         .label_font(("sans-serif", 13))
@@ -156,6 +157,7 @@ fn bars(area: &Area<'_>, degrees: &[u64]) -> Result<(), String> {
     let mut chart = ChartBuilder::on(area)
         .caption("Peers of a node, at the end", ("sans-serif", 18).into_font().color(&BLACK))
         .margin(10)
+        .margin_right(20)
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d((0..last).into_segmented(), 0..top + top.div_ceil(10))

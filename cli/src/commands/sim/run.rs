@@ -8,15 +8,17 @@ use std::{
 use clap::{Args, ValueEnum};
 use peerage_sim::{
     metrics::Sample,
-    scenario::{Run, Scenario},
+    scenario::{Outcome, Run, Scenario},
 };
 use serde_json::json;
 
 use super::{
-    SimError, export, plot,
+    SimError, export,
+    file::OutFile,
+    plot,
     progress::Progress,
-    setup::{AdversaryShare, Setup},
-    trace::TraceFile,
+    setup::{self, AdversaryShare, Setup},
+    trace,
 };
 use crate::{
     failure::Failure,
@@ -35,11 +37,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// How many hours of virtual time. [default: the scenario's]
-    #[arg(long, value_name = "H")]
-    hours: Option<f64>,
+    #[arg(long, value_name = "H", value_parser = setup::hours, allow_negative_numbers = true)]
+    hours: Option<Duration>,
     /// How many minutes of virtual time, in the place of hours.
-    #[arg(long, value_name = "M", conflicts_with = "hours")]
-    minutes: Option<f64>,
+    #[arg(long, value_name = "M", value_parser = setup::minutes, conflicts_with = "hours", allow_negative_numbers = true)]
+    minutes: Option<Duration>,
     /// Adversaries that are there too, and how many for each node: silent=10% (repeatable).
     #[arg(long, value_name = "KIND=SHARE")]
     adversary: Vec<AdversaryShare>,
@@ -67,23 +69,57 @@ enum Crypto {
     StandIn,
 }
 
+/// What a run writes.
+struct Files {
+    trace: Option<OutFile>,
+    csv: Option<OutFile>,
+    plot: Option<OutFile>,
+}
+
+impl Files {
+    /// Opens all of them: a path that is wrong is said before the run, not after an hour.
+    fn create(args: &RunArgs, setup: &Setup) -> Result<Self, SimError> {
+        let create = |path: &Option<PathBuf>| path.as_deref().map(OutFile::create).transpose();
+        let mut files = Self {
+            trace: create(&args.trace)?,
+            csv: create(&args.csv)?,
+            plot: create(&args.plot)?,
+        };
+        if let Some(trace) = &mut files.trace {
+            trace.line(&trace::first_line(setup))?;
+        }
+        if let Some(csv) = &mut files.csv {
+            csv.line(&export::csv_header())?;
+        }
+        Ok(files)
+    }
+
+    /// Writes what a run gave since the last sample. Memory is bounded by what happens in that time.
+    fn step(&mut self, lines: &[String], sample: Option<&Sample>) -> Result<(), SimError> {
+        if let Some(trace) = &mut self.trace {
+            lines.iter().try_for_each(|line| trace.line(line))?;
+        }
+        if let (Some(csv), Some(sample)) = (&mut self.csv, sample) {
+            csv.line(&export::csv_row(sample))?;
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let (setup, mut run) = begin(args)?;
-    let mut trace = match &args.trace {
-        Some(path) => {
-            run.world_mut().trace_mut().record();
-            Some(TraceFile::create(path, &setup)?)
-        }
-        None => None,
-    };
+    let mut files = Files::create(args, &setup)?;
+    if files.trace.is_some() {
+        run.world_mut().trace_mut().record();
+    }
+    announce(args, &setup)?;
     let progress = Progress::new(args.json, &setup);
     let began = Instant::now();
     let mut samples = Vec::new();
-    loop {
+    let broken = loop {
         let advanced = run.advance();
-        if let Some(trace) = &mut trace {
-            trace.write(run.world_mut().trace_mut().take_lines())?;
-        }
+        let lines = run.world_mut().trace_mut().take_lines();
+        files.step(&lines, advanced.as_ref().ok().and_then(Option::as_ref))?;
         match advanced {
             Ok(Some(sample)) => {
                 progress.show(&sample, began.elapsed());
@@ -92,20 +128,57 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
                 }
                 samples.push(sample);
             }
-            Ok(None) => break,
-            Err(violation) => {
-                if let Some(trace) = trace {
-                    trace.finish(&run)?;
-                }
-                return Err(SimError::Broken { violation, again: setup.to_string() }.into());
+            Ok(None) => break None,
+            Err(violation) => break Some(violation),
+        }
+    };
+    progress.end();
+    let took = began.elapsed();
+    if let Some(mut trace) = files.trace {
+        trace.line(&trace::last_line(&run))?;
+        trace.finish()?;
+    }
+    files.csv.map_or(Ok(()), OutFile::finish)?;
+    let has_adversary = !run.adversary().is_empty();
+    let outcome = run.finish();
+    if let (Some(mut plot), Some(path)) = (files.plot, &args.plot) {
+        let svg = plot::draw(&setup, &samples, &outcome.degrees, has_adversary)
+            .map_err(|why| SimError::Plot { path: path.clone(), why })?;
+        plot.line(&svg)?;
+        plot.finish()?;
+    }
+    match broken {
+        None => finish(args, &setup, &outcome, took),
+        Some(violation) => {
+            if args.json {
+                output::json_line(&json!({
+                    "event": "violation",
+                    "at_ns": violation.at.as_nanos(),
+                    "host": violation.host.0,
+                    "what": violation.what,
+                    "command": setup.to_string(),
+                }))?;
             }
+            Err(SimError::Broken { violation, again: setup.to_string() }.into())
         }
     }
-    progress.end();
-    if let Some(trace) = trace {
-        trace.finish(&run)?;
+}
+
+/// Says what repeats the run before it begins: also one that is stopped or fails has a seed.
+fn announce(args: &RunArgs, setup: &Setup) -> Result<(), Failure> {
+    let line = setup.to_string();
+    if args.json {
+        output::json_line(&json!({
+            "event": "started",
+            "scenario": setup.scenario,
+            "seed": setup.seed,
+            "nodes": setup.nodes,
+            "command": line,
+        }))?;
+    } else {
+        output::text(&format!("again  {line}\n\n"))?;
     }
-    finish(args, &setup, run, &samples, began.elapsed())
+    Ok(())
 }
 
 fn begin(args: &RunArgs) -> Result<(Setup, Run), Failure> {
@@ -123,10 +196,7 @@ fn begin(args: &RunArgs) -> Result<(Setup, Run), Failure> {
     };
     let mut options = scenario.options(seed);
     options.nodes = args.nodes.unwrap_or(options.nodes);
-    let minutes = args.minutes.or(args.hours.map(|hours| hours * 60.0));
-    if let Some(minutes) = minutes {
-        options.span = Duration::try_from_secs_f64(minutes * 60.0).map_err(|_| SimError::NoTime)?;
-    }
+    options.span = args.hours.or(args.minutes).unwrap_or(options.span);
     if let Some(crypto) = args.crypto {
         options.stand_in = matches!(crypto, Crypto::StandIn);
     }
@@ -136,21 +206,7 @@ fn begin(args: &RunArgs) -> Result<(Setup, Run), Failure> {
     Ok((setup, run))
 }
 
-fn finish(
-    args: &RunArgs,
-    setup: &Setup,
-    run: Run,
-    samples: &[Sample],
-    took: Duration,
-) -> Result<(), Failure> {
-    let has_adversary = !run.adversary().is_empty();
-    let outcome = run.finish();
-    if let Some(path) = &args.csv {
-        export::csv(path, samples)?;
-    }
-    if let Some(path) = &args.plot {
-        plot::draw(path, setup, samples, &outcome.degrees, has_adversary)?;
-    }
+fn finish(args: &RunArgs, setup: &Setup, outcome: &Outcome, took: Duration) -> Result<(), Failure> {
     if args.json {
         output::json_line(&json!({
             "event": "result",
@@ -172,7 +228,6 @@ fn finish(
     if let Some(memory) = peak_memory() {
         about.add("memory at most", memory);
     }
-    about.add("again", setup);
     output::text(&format!("{outcome}\n{}", about.render("")))?;
     Ok(())
 }

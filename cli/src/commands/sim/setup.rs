@@ -75,6 +75,15 @@ impl Setup {
         self.peerage_sim_trace == VERSION
     }
 
+    /// What a picture of the run is called.
+    pub(super) fn caption(&self) -> String {
+        let mut text = format!("{}: {} nodes, seed {}", self.scenario, self.nodes, self.seed);
+        for (kind, share) in &self.adversaries {
+            text += &format!(", {kind} {}%", f64::from(*share) / 10_000.0);
+        }
+        text
+    }
+
     pub(super) const fn span(&self) -> Duration {
         Duration::from_nanos(self.span_ns)
     }
@@ -84,17 +93,49 @@ impl fmt::Display for Setup {
     /// The command that makes this run.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "peerage sim {} --nodes {} --seed {}", self.scenario, self.nodes, self.seed)?;
-        let seconds = self.span().as_secs();
-        match seconds.is_multiple_of(60) {
-            true => write!(f, " --minutes {}", seconds / 60)?,
-            false => write!(f, " --minutes {}", self.span().as_secs_f64() / 60.0)?,
-        }
+        write!(f, " --minutes {}", minutes_of(self.span()))?;
         write!(f, " --crypto {}", if self.stand_in { "stand-in" } else { "real" })?;
         for (kind, share) in &self.adversaries {
             write!(f, " --adversary {kind}={}%", f64::from(*share) / 10_000.0)?;
         }
         Ok(())
     }
+}
+
+/// What follows --hours or --minutes is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("say how long as a number above 0, such as 2 or 0.5")]
+pub(super) struct SpanError;
+
+/// A number of hours.
+pub(super) fn hours(text: &str) -> Result<Duration, SpanError> {
+    span(text, 3_600_000.0)
+}
+
+/// A number of minutes.
+pub(super) fn minutes(text: &str) -> Result<Duration, SpanError> {
+    span(text, 60_000.0)
+}
+
+/// To the millisecond: [`minutes_of`] is exact then, and the command that repeats a run means the same one.
+fn span(text: &str, unit_ms: f64) -> Result<Duration, SpanError> {
+    let count: f64 = text.parse().map_err(|_| SpanError)?;
+    if !count.is_finite() || count <= 0.0 {
+        return Err(SpanError);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above 0, and what is too large becomes the most, which no scenario takes"
+    )]
+    let millis = (count * unit_ms).round() as u64;
+    Ok(Duration::from_millis(millis))
+}
+
+/// The number of minutes that [`minutes`] makes this span of.
+#[expect(clippy::cast_precision_loss, reason = "a year of milliseconds is far below 2^52")]
+pub(super) fn minutes_of(span: Duration) -> f64 {
+    span.as_millis() as f64 / 60_000.0
 }
 
 impl FromStr for AdversaryShare {
@@ -127,7 +168,25 @@ impl FromStr for AdversaryShare {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_command_that_repeats_a_run_has_its_span_exactly(ms in 1u64..31_536_000_000) {
+            let span = Duration::from_millis(ms);
+            prop_assert_eq!(minutes(&minutes_of(span).to_string()), Ok(span));
+        }
+    }
+
+    #[test]
+    fn a_span_is_a_number_above_nothing() {
+        assert_eq!(hours("0.5"), Ok(Duration::from_secs(1_800)));
+        for wrong in ["0", "-1", "NaN", "inf", "two", ""] {
+            assert_eq!(minutes(wrong), Err(SpanError), "{wrong}");
+        }
+    }
 
     #[test]
     fn shares_are_parts_or_percent() {

@@ -5,12 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod proxy;
 mod soak;
-mod udp;
+
+use std::time::Duration;
 
 use peerage::{Backoff, Limits, SecretKey};
-use std::time::Duration;
 
 /// The key of the test's node number `n`.
 fn key(n: u8) -> SecretKey {

@@ -42,8 +42,9 @@ pub(crate) struct Faults {
     pub(crate) lose_in: u64,
     /// One datagram in so many arrives twice.
     pub(crate) duplicate_in: u64,
-    /// From the dialing end, nothing passes beyond so many bytes behind its first packet, until it is let go.
-    pub(crate) hold_after: Option<u64>,
+    /// From the dialing end, nothing passes beyond so many bytes behind the end of its first packet (before it, if
+    /// negative), until it is let go.
+    pub(crate) hold_after: Option<i64>,
 }
 
 /// What a proxy has done.
@@ -128,7 +129,7 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
-    hold_after: Option<u64>,
+    hold_after: Option<i64>,
 ) -> io::Result<()> {
     let faults = shared.faults;
     let mut buffer = vec![0; 16 << 10];
@@ -148,7 +149,8 @@ async fn pump(
             if faults.split > 0 {
                 cut = cut.min(1 + shared.below(faults.split));
             }
-            let limit = hold_after.zip(first).map(|(after, first)| first + after);
+            let limit =
+                hold_after.zip(first).map(|(after, first)| first.saturating_add_signed(after));
             if let Some(limit) = limit.filter(|limit| seen + cut > *limit) {
                 if seen >= limit {
                     shared.hold.send_replace(true);

@@ -9,6 +9,7 @@ mod discovery;
 mod lifecycle;
 mod limits;
 mod locate;
+mod lossy;
 mod protocols;
 mod readme;
 mod streams;

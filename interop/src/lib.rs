@@ -12,18 +12,20 @@
 //! theirs.round_trip("demo", 0x01, 1024, Fill::Noise);
 //! ```
 //!
-//! Not for tests of our own code alone: those lie in the crate they test. `interop/README.md` says what runs
+//! Not for tests of our own code alone, but for those across a bad [`Link`]: others lie in the crate they test. `interop/README.md` says what runs
 //! here and how to install it.
 #![forbid(unsafe_code)]
 
 mod discovery;
 mod foreign;
+mod link;
 mod netns;
 mod peerage;
 mod process;
 
 pub use discovery::public_key;
 pub use foreign::{Fill, Foreign, Implementation};
+pub use link::Link;
 pub use netns::Netns;
 pub use peerage::{Exit, Peerage};
 pub use process::{Process, text};

@@ -44,6 +44,15 @@ impl Peerage {
         Self::start(net, data, "127.0.0.1:0", arguments)
     }
 
+    /// [`run`](Self::run), but at this address of the namespace.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_at(net: &Netns, listen: &str, arguments: &[&str]) -> Self {
+        let data = TempDir::new().expect("because there is a place for temporary files");
+        Self::start(net, data, listen, arguments)
+    }
+
     /// [`run`](Self::run), with this secret key of 64 hex digits.
     ///
     /// # Panics
@@ -83,6 +92,16 @@ impl Peerage {
         text(&self.started["enode"]).to_owned()
     }
 
+    /// Who it is.
+    pub fn id(&self) -> String {
+        text(&self.started["id"]).to_owned()
+    }
+
+    /// Its process, as the system numbers it: the command that starts it replaces itself with it.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Its record, as it was when it started.
     pub fn enr(&self) -> String {
         text(&self.started["enr"]).to_owned()
@@ -109,6 +128,11 @@ impl Peerage {
     /// [`Process::event`].
     pub fn event(&mut self, name: &str) -> Value {
         self.process.event(name)
+    }
+
+    /// Whether it has said such an event, and nobody has taken it.
+    pub fn has_said(&self, name: &str) -> bool {
+        self.process.untaken().iter().any(|event| event["event"] == name)
     }
 
     /// [`Process::expect`].

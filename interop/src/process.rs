@@ -131,6 +131,11 @@ impl Process {
         &self.waiting
     }
 
+    /// As the system numbers it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal (`TERM`, `INT`).
     ///
     /// # Panics

@@ -196,6 +196,9 @@ async fn an_hours_worth_of_connections_breaks_no_rule_and_leaks_nothing() {
     while watched.next().await {}
     assert_eq!((watched.added, watched.peers.len()), (watched.dropped, 0));
     assert_eq!(wrong.load(Ordering::Relaxed), 0, "messages that came back otherwise");
+    // Else nothing of the above would mean anything.
+    assert!(watched.added > CONNECTIONS / 5, "only {} came as far as messages", watched.added);
+    let added = watched.added;
 
     let count = |of: fn(&super::proxy::Counts) -> &AtomicU64| -> u64 {
         proxies.iter().map(|proxy| of(&proxy.counts).load(Ordering::Relaxed)).sum()
@@ -208,7 +211,7 @@ async fn an_hours_worth_of_connections_breaks_no_rule_and_leaks_nothing() {
     let after = settled(before).await;
     let half = half.unwrap();
     println!(
-        "{streams} connections in {pieces} pieces: {resets} reset, {corruptions} corrupted, {stalls} stalled"
+        "{streams} connections, {added} peers, in {pieces} pieces: {resets} reset, {corruptions} corrupted, {stalls} stalled"
     );
     println!("before {before:?}\nhalf-way {half:?}\nall {full:?}\nafter {after:?}");
     assert_eq!((after.tasks, after.files), (before.tasks, before.files), "something was left");

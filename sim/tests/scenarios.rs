@@ -42,7 +42,8 @@ fn check_with(name: &str, fixed: &[(u64, u32)], fresh_nodes: u32, minutes: u64) 
     let seed = RandomState::new().hash_one(name);
     // Past the test runner, which shows what is printed only where a test fails.
     let fresh = format!("--nodes {fresh_nodes} --minutes {minutes} --seed {seed}");
-    writeln!(std::io::stderr(), "fresh seed: peerage sim {name} {fresh}").unwrap();
+    let line = format!("fresh seed: peerage sim {name} {fresh}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
     run(name, seed, fresh_nodes, minutes);
 }
 

@@ -33,7 +33,7 @@ pub fn packet(data: &[u8]) {
         kind => packet::seal(kind, rest, &secret(1)),
     };
     let Ok((packet, key, _)) = Packet::decode(&bytes) else { return };
-    assert!(!mode.is_multiple_of(8) == (key == *secret(1).public()));
+    assert_eq!(mode.is_multiple_of(8), key != *secret(1).public());
     let (said, _) = packet.encode(&secret(2));
     if said.len() <= packet::MAX_PACKET_SIZE {
         assert_eq!(Packet::decode(&said).unwrap().0, packet);

@@ -121,5 +121,5 @@ fn address(n: u32) -> String {
 }
 
 fn known_secret(n: u32, keys: &[SecretKey]) -> &SecretKey {
-    &keys[usize::try_from(n).unwrap()]
+    &keys[usize::try_from(n).expect("because there are few")]
 }

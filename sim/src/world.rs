@@ -271,6 +271,11 @@ impl World {
         self.net.link = link;
     }
 
+    /// Changes which names can be resolved, and to what.
+    pub fn set_names(&mut self, names: BTreeMap<String, Vec<IpAddr>>) {
+        self.settings.names = names;
+    }
+
     /// The user of a node makes another one static. Nothing happens where no node runs, here and below.
     pub fn add_static(&mut self, host: HostId, node: Named) {
         self.tell(host, Input::AddStatic { node });

@@ -86,6 +86,25 @@ fn nodes_that_know_one_boot_node_connect_to_each_other() {
 }
 
 #[test]
+fn a_static_node_is_found_by_the_name_that_the_world_knows() {
+    for (name, connects) in [("one.example", true), ("nobody.example", false)] {
+        let mut world = World::new(8);
+        let first = NodeSpec::new(world.key());
+        let first = world.add_node(Place::Public, first);
+        let names = [("one.example".to_owned(), vec![world.ip(first)])].into();
+        world.set_names(names);
+        let key = *world.named(first).public_key();
+        let mut spec = NodeSpec::new(world.key());
+        spec.static_nodes.push(format!("enode://{key}@{name}:30303").parse().unwrap());
+        let second = world.add_node(Place::Public, spec);
+        world.start(first);
+        world.start(second);
+        world.run_for(seconds(30)).unwrap();
+        assert_eq!(world.is_peer(second, first), connects, "{name}");
+    }
+}
+
+#[test]
 fn a_half_open_connection_ends_with_the_silence_of_its_peer() {
     let mut world = World::new(4);
     let hosts = crowd(&mut world, 2, |_| Place::Public);

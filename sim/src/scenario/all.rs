@@ -84,7 +84,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 time, and find each other.",
         nodes: 1_000,
         span: minutes(10),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[BOOT, NODES],
         acts: &[
@@ -105,7 +105,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 their power.",
         nodes: 200,
         span: minutes(80),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[BOOT, Group { tune: small, ..NODES }],
         acts: &[
@@ -123,7 +123,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "The network falls into two halves for a third of the time, and heals.",
         nodes: 200,
         span: minutes(30),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[BOOT, Group { tune: small, ..NODES }],
         acts: &[
@@ -140,7 +140,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 to; the victim is restarted before each wave.",
         nodes: 150,
         span: minutes(50),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[
             BOOT,
@@ -201,7 +201,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 else wait until it is back.",
         nodes: 100,
         span: minutes(40),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[
             Group { size: Size::Exactly(1), ..BOOT },
@@ -233,7 +233,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "All nodes but one in ten are behind translators and firewalls that nobody opened.",
         nodes: 200,
         span: minutes(30),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[BOOT, Group { places: MOSTLY_BEHIND, tune: behind, ..NODES }],
         acts: &[Act {
@@ -248,7 +248,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 and find a place all the same.",
         nodes: 100,
         span: minutes(30),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[
             BOOT,
@@ -313,7 +313,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 heard and stay connected, but for discovery while the clocks differ.",
         nodes: 100,
         span: minutes(40),
-        stand_in: true,
+        stand_in: false,
         link: good,
         groups: &[BOOT, Group { tune: small, ..NODES }],
         acts: &[

@@ -4,7 +4,7 @@
 //! but for what only they know (slots, memory). Adversaries are under no rule.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -72,16 +72,20 @@ pub(crate) struct Ledger {
     stops: TimerTable<HostId>,
     /// Hosts that stand still or are down: they cannot be asked to agree.
     away: BTreeSet<HostId>,
-    proofs: BTreeMap<HostId, Proofs>,
+    /// By number of the host.
+    proofs: Vec<Proofs>,
     violation: Option<Violation>,
 }
+
+/// As much of a ping's hash as tells it from the others of a host.
+type Token = [u8; 8];
 
 /// To whom a host may send more than PING and PONG.
 #[derive(Debug, Default)]
 struct Proofs {
-    /// The hashes of pings that were sent, and where to.
-    pings: BTreeMap<[u8; 32], IpAddr>,
-    order: std::collections::VecDeque<[u8; 32]>,
+    /// The first bytes of the hashes of pings that were sent, and where to.
+    pings: BTreeMap<Token, IpAddr>,
+    order: VecDeque<Token>,
     proved: BTreeSet<IpAddr>,
 }
 
@@ -98,7 +102,10 @@ impl Ledger {
     pub(crate) fn on_start(&mut self, host: HostId, id: NodeId, keeps_database: bool) {
         self.honest.insert(id, host);
         self.away.remove(&host);
-        let proofs = self.proofs.entry(host).or_default();
+        if self.proofs.len() <= host.index() {
+            self.proofs.resize_with(host.index() + 1, Proofs::default);
+        }
+        let proofs = &mut self.proofs[host.index()];
         if !keeps_database {
             proofs.proved.clear();
         }
@@ -191,16 +198,16 @@ impl Ledger {
 
     /// A host starts with a node that it knew to be where it is.
     pub(crate) fn on_seed(&mut self, host: HostId, seed: &SeedNode) {
-        let proofs = self.proofs.entry(host).or_default();
+        let proofs = &mut self.proofs[host.index()];
         proofs.proved.extend(seed.node.udp_endpoints().iter().map(SocketAddr::ip));
     }
 
     /// A host's discovery sends a datagram.
     pub(crate) fn on_sent(&mut self, at: Instant, host: HostId, to: SocketAddr, bytes: &[u8]) {
-        let proofs = self.proofs.entry(host).or_default();
+        let proofs = &mut self.proofs[host.index()];
         match bytes.get(TYPE_AT) {
             Some(&PING) => {
-                if let Some(hash) = bytes.first_chunk::<32>() {
+                if let Some(hash) = bytes.first_chunk() {
                     proofs.pings.insert(*hash, to.ip());
                     proofs.order.push_back(*hash);
                     if proofs.order.len() > MAX_PINGS
@@ -227,7 +234,7 @@ impl Ledger {
     /// A host's discovery gets a datagram.
     pub(crate) fn on_received(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
         let Some(token) = pong_token(bytes) else { return };
-        let proofs = self.proofs.entry(host).or_default();
+        let proofs = &mut self.proofs[host.index()];
         if proofs.pings.remove(&token) == Some(from.ip().to_canonical()) {
             proofs.proved.insert(from.ip().to_canonical());
         }
@@ -319,7 +326,7 @@ fn pair(a: HostId, b: HostId) -> (HostId, HostId) {
 }
 
 /// The hash in a PONG: the second item of its list.
-fn pong_token(bytes: &[u8]) -> Option<[u8; 32]> {
+fn pong_token(bytes: &[u8]) -> Option<Token> {
     if bytes.get(TYPE_AT) != Some(&PONG) {
         return None;
     }

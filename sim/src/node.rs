@@ -281,17 +281,14 @@ impl Node {
         self.record.as_ref()
     }
 
-    fn on_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {
-        // Superseded by a sooner one, or by none at all.
-        if self.armed.get(&task) != Some(&io.at) {
-            return;
-        }
-        self.on_late_wake(io, db, task);
+    /// Whether a task was promised to be woken by `at`; wake-ups that a sooner one has superseded are for nobody.
+    pub(crate) fn is_due(&self, task: u64, at: Instant) -> bool {
+        self.armed.get(&task).is_some_and(|armed| *armed <= at)
     }
 
-    /// A task is woken, if it was promised to be by now: also where the host stood still at that time.
-    pub(crate) fn on_late_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {
-        if self.armed.get(&task).is_none_or(|armed| *armed > io.at) {
+    /// A task is woken that was promised to be: at that time, or later where the host stood still then.
+    fn on_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {
+        if !self.is_due(task, io.at) {
             return;
         }
         self.armed.remove(&task);

@@ -1,70 +1,56 @@
 //! What is going to happen, in one total order: by time, and by the order of planning at one time.
 
-use std::{
-    cmp::{Ordering, Reverse},
-    collections::BinaryHeap,
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use peerage_machine::Instant;
 
 /// A queue of events in virtual time.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    heap: BinaryHeap<Reverse<Planned<E>>>,
+    /// By time, and then by number. What is moved about is small, and events stay where they are.
+    order: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    events: Vec<Option<E>>,
+    /// Places in `events` without one.
+    free: Vec<usize>,
     /// How many events were ever planned: the tie-breaker.
     planned: u64,
 }
 
-#[derive(Debug)]
-struct Planned<E> {
-    at: Instant,
-    number: u64,
-    event: E,
-}
-
 impl<E> Queue<E> {
     pub(crate) const fn new() -> Self {
-        Self { heap: BinaryHeap::new(), planned: 0 }
+        Self { order: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
     }
 
     /// Plans `event` for `at`, behind everything that is planned for the same time.
     pub(crate) fn plan(&mut self, at: Instant, event: E) {
         let number = self.planned;
         self.planned += 1;
-        self.heap.push(Reverse(Planned { at, number, event }));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.events[place] = Some(event);
+                place
+            }
+            None => {
+                self.events.push(Some(event));
+                self.events.len() - 1
+            }
+        };
+        self.order.push(Reverse((at, number, place)));
     }
 
     /// Takes the next event, if it happens at `until` or before.
     pub(crate) fn pop(&mut self, until: Instant) -> Option<(Instant, E)> {
-        if self.heap.peek()?.0.at > until {
+        if self.order.peek()?.0.0 > until {
             return None;
         }
-        self.heap.pop().map(|Reverse(next)| (next.at, next.event))
+        let Reverse((at, _, place)) = self.order.pop()?;
+        self.free.push(place);
+        self.events[place].take().map(|event| (at, event))
     }
 
     /// How many events are planned.
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
-    }
-}
-
-impl<E> PartialEq for Planned<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl<E> Eq for Planned<E> {}
-
-impl<E> PartialOrd for Planned<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Planned<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
+        self.order.len()
     }
 }
 

@@ -359,20 +359,28 @@ impl World {
             }
         };
         let (host, event) = told?;
-        self.deliver(host, event);
-        Some(host)
+        self.deliver(host, event).then_some(host)
     }
 
-    fn deliver(&mut self, host: HostId, event: HostEvent) {
+    /// Whether anything came of it.
+    fn deliver(&mut self, host: HostId, event: HostEvent) -> bool {
         self.note_event(host, &event);
         if let Some(deferred) = &mut self.hosts[host.index()].deferred {
             if deferred.len() < MAX_DEFERRED || !matches!(event, HostEvent::Datagram { .. }) {
                 deferred.push(Deferred::Event(event));
             }
-            return;
+            return false;
         }
+        let at = self.now;
         match &mut self.hosts[host.index()].program {
-            Program::Node { .. } => {
+            Program::Node { node, .. } => {
+                let is_idle = match (&event, node) {
+                    (HostEvent::Wake(task), Some(node)) => !node.is_due(*task, at),
+                    _ => false,
+                };
+                if is_idle {
+                    return false;
+                }
                 self.with_node(host, |node, io, db| node.on_event(io, db, event));
             }
             Program::Actor(actor) => {
@@ -382,6 +390,7 @@ impl World {
                 }
             }
         }
+        true
     }
 
     fn mail(&mut self, host: HostId, mail: Mail) {
@@ -398,11 +407,9 @@ impl World {
         let deferred = self.hosts[host.index()].deferred.take().unwrap_or_default();
         for deferred in deferred {
             match deferred {
-                // A promise to wake it at a time that has passed holds for now.
-                Deferred::Event(HostEvent::Wake(task)) if self.node(host).is_some() => {
-                    self.with_node(host, |node, io, db| node.on_late_wake(io, db, task));
+                Deferred::Event(event) => {
+                    self.deliver(host, event);
                 }
-                Deferred::Event(event) => self.deliver(host, event),
                 Deferred::Mail(mail) => self.mail(host, mail),
                 Deferred::Stop => self.stop(host),
             }

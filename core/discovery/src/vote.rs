@@ -177,7 +177,7 @@ impl Tally {
         while let Some((_, old)) = self.statements.pop_expired(now) {
             self.take_back(old);
         }
-        if let Some(old) = self.statements.remove(&voter) {
+        if let Some(old) = self.statements.get(&voter, now).copied() {
             self.take_back(old);
         }
         if let Some((_, evicted)) = self.statements.insert(voter, addr, now + WINDOW) {

@@ -1,84 +1,108 @@
 //! A bounded map whose entries expire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Instant, TimerTable, tree_memory};
+use crate::{Instant, tree_memory};
 
 /// A map of at most `capacity` entries, each with the moment at which it is forgotten.
+///
+/// An entry that is renewed, as most are that are used, costs one search.
 ///
 /// # Security
 ///
 /// Keys may come from strangers. A full map makes room by dropping the entry that would expire first,
-/// so a flood costs bounded memory, and `O(log n)` a call.
+/// so a flood costs bounded memory, and `O(log n)` a call on average.
 #[derive(Clone, Debug)]
 pub struct ExpiringMap<K, V> {
     capacity: usize,
-    values: BTreeMap<K, V>,
-    expiry: TimerTable<K>,
+    entries: BTreeMap<K, Entry<V>>,
+    /// Each key once, at the time when its entry expires or before it; the first is exact. So a renewal need
+    /// not move anything.
+    queue: BTreeSet<(Instant, K)>,
+    /// The time of the first in the queue.
+    next: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    value: V,
+    expires: Instant,
+    /// Where it stands in the queue.
+    queued: Instant,
 }
 
 impl<K: Ord + Clone, V> ExpiringMap<K, V> {
     /// An empty map for at most `capacity` entries; `capacity` is at least 1.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), values: BTreeMap::new(), expiry: TimerTable::new() }
+        Self {
+            capacity: capacity.max(1),
+            entries: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            next: None,
+        }
     }
 
     /// Inserts or replaces the value of `key`, to be forgotten at `expires`.
     /// Returns the entry that had to make room, if one had to.
     pub fn insert(&mut self, key: K, value: V, expires: Instant) -> Option<(K, V)> {
-        let evicted = if self.values.len() >= self.capacity && !self.values.contains_key(&key) {
-            self.expiry
-                .pop_due(Instant::from_nanos(u64::MAX))
-                .and_then(|oldest| self.values.remove_entry(&oldest))
-        } else {
-            None
-        };
-        self.expiry.set(key.clone(), expires);
-        self.values.insert(key, value);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let queued = entry.queued;
+            entry.value = value;
+            entry.expires = expires;
+            if expires < queued {
+                entry.queued = expires;
+                self.queue.remove(&(queued, key.clone()));
+                self.enqueue(key, expires);
+            } else if self.next == Some(queued) {
+                self.settle();
+            }
+            return None;
+        }
+        let is_full = self.entries.len() >= self.capacity;
+        let evicted = if is_full { self.pop() } else { None };
+        self.enqueue(key.clone(), expires);
+        self.entries.insert(key, Entry { value, expires, queued: expires });
         evicted
     }
 
     /// The value of `key`, unless it has expired by `now`.
     pub fn get(&self, key: &K, now: Instant) -> Option<&V> {
-        if self.expiry.get(key)? <= now {
-            return None;
-        }
-        self.values.get(key)
+        self.entries.get(key).filter(|entry| entry.expires > now).map(|entry| &entry.value)
     }
 
     /// The value of `key`, to be changed, unless it has expired by `now`.
     pub fn get_mut(&mut self, key: &K, now: Instant) -> Option<&mut V> {
-        if self.expiry.get(key)? <= now {
-            return None;
-        }
-        self.values.get_mut(key)
+        self.entries.get_mut(key).filter(|entry| entry.expires > now).map(|entry| &mut entry.value)
     }
 
     /// Removes `key`, whether it has expired or not.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.expiry.cancel(key);
-        self.values.remove(key)
+        let (key, Entry { value, queued, .. }) = self.entries.remove_entry(key)?;
+        self.queue.remove(&(queued, key));
+        if self.next == Some(queued) {
+            self.settle();
+        }
+        Some(value)
     }
 
     /// Removes and returns one entry that has expired by `now`, the oldest first.
     pub fn pop_expired(&mut self, now: Instant) -> Option<(K, V)> {
-        let key = self.expiry.pop_due(now)?;
-        self.values.remove_entry(&key)
+        if self.next? <= now { self.pop() } else { None }
     }
 
     /// When the next entry expires.
-    pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.next()
+    pub const fn next_expiry(&self) -> Option<Instant> {
+        self.next
     }
 
     /// How many entries are held, expired ones that were not popped included.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.entries.len()
     }
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.entries.is_empty()
     }
 
     /// The bytes that the map takes, estimated from the number of its entries, without what they hold
@@ -89,7 +113,38 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
 
     /// The most bytes that a map with this capacity takes.
     pub const fn memory_bound(capacity: usize) -> usize {
-        tree_memory::<K, V>(capacity) + TimerTable::<K>::memory_of(capacity)
+        tree_memory::<K, Entry<V>>(capacity) + tree_memory::<(Instant, K), ()>(capacity)
+    }
+
+    fn enqueue(&mut self, key: K, at: Instant) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        self.queue.insert((at, key));
+    }
+
+    /// Removes the entry that expires first.
+    fn pop(&mut self) -> Option<(K, V)> {
+        let (_, key) = self.queue.pop_first()?;
+        let popped = self.entries.remove_entry(&key).map(|(key, entry)| (key, entry.value));
+        self.settle();
+        popped
+    }
+
+    /// Has the first in the queue stand where it belongs.
+    fn settle(&mut self) {
+        while let Some((at, key)) = self.queue.first() {
+            let at = *at;
+            let Some(entry) = self.entries.get_mut(key) else { break };
+            if entry.expires == at {
+                self.next = Some(at);
+                return;
+            }
+            entry.queued = entry.expires;
+            let queued = entry.expires;
+            if let Some((_, key)) = self.queue.pop_first() {
+                self.queue.insert((queued, key));
+            }
+        }
+        self.next = None;
     }
 }
 

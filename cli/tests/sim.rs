@@ -210,6 +210,32 @@ fn a_trace_that_is_cut_short_is_not_the_same_as_anything() {
     }
 }
 
+#[test]
+fn a_broken_rule_ends_the_run_is_named_and_happens_again() {
+    // No two ends see a connection at the same millisecond.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let strict = ["--seed", "7", "--agree-within", "0.001"];
+    let output = run(tiny(&[&strict[..], &["--trace", path.to_str().unwrap()]].concat()));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let (what, again) = error.split_once("\nagain: ").unwrap();
+    assert!(what.starts_with("error: at ") && what.contains("broke a rule"), "{error}");
+    let again: Vec<&str> = again.trim().split(' ').skip(1).collect();
+    assert!(again.contains(&"--agree-within"), "{again:?}");
+    let output = run(&again);
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), error));
+    // Up to there, the trace is one as any other.
+    assert!(stdout(words("replay", &[&path])).contains("the same"));
+
+    let output = run(tiny(&[&strict[..], &["--json"]].concat()));
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "violation");
+    assert!(last["what"].as_str().unwrap().contains("has had host"), "{last}");
+}
+
 /// What is typed after `sim`, the exit code, and what the sentence says.
 #[test]
 fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
@@ -229,6 +255,7 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         (&["bootstrap", "--minutes", "0.1"], 2, "at least ten seconds"),
         (&["bootstrap", "--hours", "1e30"], 2, "at most a year"),
         (&["bootstrap", "--hours", "1", "--minutes", "1"], 2, "cannot be used with"),
+        (&["bootstrap", "--agree-within", "0"], 2, "a number above 0"),
         (&["bootstrap", "--adversary", "nobody=1%"], 2, "no adversary \"nobody\"; there are eclipse"),
         (&["bootstrap", "--adversary", "eclipse"], 2, "KIND=SHARE"),
         (&["bootstrap", "--adversary", "eclipse=1.5"], 2, "at most 1"),

@@ -25,7 +25,7 @@ impl Link {
     /// Joins two namespaces, with faults as `link.py` has them (`--loss 5`).
     ///
     /// # Panics
-    /// If it cannot, as where there is no `/dev/net/tun`.
+    /// If it cannot; [`Netns::for_link`] sees whether it can.
     pub fn join(first: &Netns, second: &Netns, faults: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("link/link.py");
         let mut command = first.command("python3");

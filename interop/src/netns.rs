@@ -2,6 +2,7 @@
 //! free. Also the place where a test finds out whether it can run at all.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +12,9 @@ use crate::foreign::Implementation;
 
 /// With the value `required`, a test that cannot run fails instead of being skipped.
 const SWITCH: &str = "PEERAGE_INTEROP";
+
+/// Where TUN devices come from, of which a link has one at each end.
+const TUN: &str = "/dev/net/tun";
 
 /// A namespace of this test's own. It lives as long as any of its clones; then everything that still runs in it is
 /// killed, and it is deleted.
@@ -24,18 +28,30 @@ impl Netns {
     /// If something is missing although `PEERAGE_INTEROP=required`.
     pub fn for_test(implementations: &[Implementation]) -> Option<Self> {
         let missing = implementations.iter().copied().find(|one| !one.is_installed());
-        let skipped = match missing {
-            Some(one) => format!("skipped: {one} is not installed; run interop/setup"),
-            None => match Self::create() {
-                Ok(net) => return Some(net),
-                Err(why) => format!("skipped: no network namespace can be made ({why})"),
-            },
-        };
-        let required = std::env::var_os(SWITCH).is_some_and(|value| value == "required");
-        assert!(!required, "{SWITCH}=required, but {skipped}");
-        // Straight to the handle: the test runner would swallow what a passing test prints.
-        let _ = writeln!(std::io::stderr(), "{skipped}");
-        None
+        match missing {
+            Some(one) => {
+                skip(&format!("{one} is not installed; run interop/setup"));
+                None
+            }
+            None => Self::create()
+                .map_err(|why| skip(&format!("no network namespace can be made ({why})")))
+                .ok(),
+        }
+    }
+
+    /// Two namespaces for a test that puts a [`Link`](crate::Link) between them, or `None` after one line that says what
+    /// is missing.
+    ///
+    /// # Panics
+    /// If something is missing although `PEERAGE_INTEROP=required`.
+    pub fn for_link() -> Option<[Self; 2]> {
+        match File::options().read(true).write(true).open(TUN) {
+            Ok(_) => Some([Self::for_test(&[])?, Self::for_test(&[])?]),
+            Err(why) => {
+                skip(&format!("no link can be made ({TUN}: {why})"));
+                None
+            }
+        }
     }
 
     /// A command that will run in this namespace, and be killed when the thread that starts it ends: a test that is
@@ -74,6 +90,14 @@ impl Netns {
         };
         Err(UNUSABLE.get_or_init(|| why))
     }
+}
+
+/// Says why a test does not run, or fails where each has to.
+fn skip(why: &str) {
+    let required = std::env::var_os(SWITCH).is_some_and(|value| value == "required");
+    assert!(!required, "{SWITCH}=required, but {why}");
+    // Straight to the handle: the test runner would swallow what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 #[derive(Debug)]

@@ -45,7 +45,7 @@ struct World {
 impl World {
     /// Two nodes that have found each other; `None` where there are no namespaces.
     fn connected(faults: &[&str]) -> Option<Self> {
-        let nets = [Netns::for_test(&[])?, Netns::for_test(&[])?];
+        let nets = Netns::for_link()?;
         let link = Link::join(&nets[0], &nets[1], faults);
         let at = |ip| format!("{ip}:0");
         let boot = Peerage::run_at(&nets[0], &at(Link::FIRST), &["--bootnode"]);

@@ -38,10 +38,15 @@ pub struct Bounds {
     pub per_peer: usize,
 }
 
+impl Bounds {
+    /// [`agreement`](Self::agreement) if nothing else is said.
+    pub const AGREEMENT: Duration = Duration::from_secs(45);
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            agreement: Duration::from_secs(45),
+            agreement: Self::AGREEMENT,
             stop: Duration::from_secs(10),
             per_peer: 256 << 10,
         }

@@ -298,12 +298,7 @@ impl Node {
                 self.peering.handle_timeout(now);
                 self.drain_peering(io);
             }
-            token::DISCOVERY => {
-                if let Some(discovery) = &mut self.discovery {
-                    discovery.v4.handle_timeout(now);
-                    self.drain_discovery(io, db);
-                }
-            }
+            token::DISCOVERY => self.on_discovery_wake(io, db),
             token::HOUSE => self.keep_house(io),
             task => self.on_conn_wake(io, ConnId(task - token::FIRST_CONN)),
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use measure::{Measure, Row};
 pub use run::{Options, OptionsError, Outcome, Run};
 
-use crate::{Crash, LinkProfile, NodeSpec, Place, adversary::AdversaryKind};
+use crate::{Bounds, Crash, LinkProfile, NodeSpec, Place, adversary::AdversaryKind};
 
 /// A scenario. Times are in thousandths of its span, so that it can be run for longer or shorter.
 #[derive(Debug)]
@@ -160,6 +160,7 @@ impl Scenario {
             span: self.span,
             adversaries: Vec::new(),
             stand_in: self.stand_in,
+            agreement: Bounds::AGREEMENT,
         }
     }
 }

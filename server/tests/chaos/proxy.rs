@@ -36,6 +36,10 @@ pub(crate) struct Faults {
     pub(crate) stall: Duration,
     /// The stream is reset in the place of one piece in so many.
     pub(crate) reset_in: u64,
+    /// From one piece in so many on, nothing more passes in its direction, and nobody is told.
+    pub(crate) hole_in: u64,
+    /// The end of the stream is passed on in the place of one piece in so many; the other direction goes on.
+    pub(crate) finish_in: u64,
     /// One piece or datagram in so many has a byte changed.
     pub(crate) corrupt_in: u64,
     /// One datagram in so many is lost.
@@ -54,6 +58,8 @@ pub(crate) struct Counts {
     pub(crate) pieces: AtomicU64,
     pub(crate) stalls: AtomicU64,
     pub(crate) resets: AtomicU64,
+    pub(crate) holes: AtomicU64,
+    pub(crate) finishes: AtomicU64,
     pub(crate) corruptions: AtomicU64,
     pub(crate) datagrams: AtomicU64,
     pub(crate) losses: AtomicU64,
@@ -175,6 +181,17 @@ async fn pump(
                 from.as_ref().set_zero_linger()?;
                 to.as_ref().set_zero_linger()?;
                 return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            let is_hole = shared.one_in(faults.hole_in);
+            if is_hole || shared.one_in(faults.finish_in) {
+                let counts = &shared.counts;
+                let count = if is_hole { &counts.holes } else { &counts.finishes };
+                count.fetch_add(1, Ordering::Relaxed);
+                if !is_hole {
+                    to.shutdown().await?;
+                }
+                while from.read(&mut buffer).await? > 0 {}
+                return if is_hole { to.shutdown().await } else { Ok(()) };
             }
             if shared.one_in(faults.corrupt_in) {
                 shared.counts.corruptions.fetch_add(1, Ordering::Relaxed);

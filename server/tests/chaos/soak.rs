@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use peerage::{Bytes, Event, Events, Node, NodeId, Protocol, Server, Timeouts};
+use peerage::{Bytes, Event, Events, Node, NodeId, Protocol, Server, Slot, Timeouts};
 use peerage_machine::Random;
 use tokio::{runtime::Handle, time::timeout};
 
@@ -31,15 +31,17 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// 7 KiB for each connection of that half.
 const GROWTH: u64 = 4 << 20;
 
-fn networks() -> [Faults; 5] {
+fn networks() -> [Faults; 7] {
     let base = Faults { split: 600, delay: Duration::from_millis(1), ..Faults::default() };
     [
         Faults { seed: 1, split: 7, ..Faults::default() },
         Faults { seed: 2, stall_in: 40, stall: Duration::from_millis(80), ..base },
         Faults { seed: 3, reset_in: 30, ..base },
         Faults { seed: 4, corrupt_in: 30, ..base },
+        Faults { seed: 5, hole_in: 20, ..base },
+        Faults { seed: 6, finish_in: 30, ..base },
         Faults {
-            seed: 5,
+            seed: 7,
             stall_in: 60,
             stall: Duration::from_millis(80),
             reset_in: 60,
@@ -121,22 +123,24 @@ struct Watched {
     events: Events,
     peers: BTreeMap<NodeId, ()>,
     added: u64,
-    dropped: u64,
+    /// How many were dropped for what fault.
+    dropped: BTreeMap<String, u64>,
 }
 
 impl Watched {
     fn of(server: &Server) -> Self {
-        Self { events: server.subscribe(), peers: BTreeMap::new(), added: 0, dropped: 0 }
+        Self { events: server.subscribe(), peers: BTreeMap::new(), added: 0, dropped: BTreeMap::new() }
     }
 
     async fn next(&mut self) -> bool {
         match self.events.next().await {
             Some(Event::PeerAdded { peer }) => {
                 self.added += 1;
+                assert_eq!((peer.slot, peer.inbound), (Slot::Inbound, true));
                 assert!(self.peers.insert(peer.id, ()).is_none(), "two peers of one id");
             }
-            Some(Event::PeerDropped { id, .. }) => {
-                self.dropped += 1;
+            Some(Event::PeerDropped { id, fault, .. }) => {
+                *self.dropped.entry(fault.to_string()).or_default() += 1;
                 assert!(self.peers.remove(&id).is_some(), "dropped without having been added");
             }
             Some(Event::Lagged { missed }) => panic!("{missed} events were missed"),
@@ -194,7 +198,8 @@ async fn an_hours_worth_of_connections_breaks_no_rule_and_leaks_nothing() {
     }
     timeout(Duration::from_secs(10), there.stop()).await.expect("a server that stops");
     while watched.next().await {}
-    assert_eq!((watched.added, watched.peers.len()), (watched.dropped, 0));
+    let dropped = std::mem::take(&mut watched.dropped);
+    assert_eq!((watched.added, watched.peers.len()), (dropped.values().sum(), 0));
     assert_eq!(wrong.load(Ordering::Relaxed), 0, "messages that came back otherwise");
     // Else nothing of the above would mean anything.
     assert!(watched.added > CONNECTIONS / 5, "only {} came as far as messages", watched.added);
@@ -205,14 +210,17 @@ async fn an_hours_worth_of_connections_breaks_no_rule_and_leaks_nothing() {
     };
     let streams = streams(&proxies);
     let (resets, corruptions) = (count(|it| &it.resets), count(|it| &it.corruptions));
+    let (holes, finishes) = (count(|it| &it.holes), count(|it| &it.finishes));
     let (stalls, pieces) = (count(|it| &it.stalls), count(|it| &it.pieces));
+    assert!(holes > 0 && finishes > 20, "{holes} {finishes}");
     assert!(resets > 20 && corruptions > 20 && stalls > 20, "{resets} {corruptions} {stalls}");
     drop((proxies, dialing, there, watched));
     let after = settled(before).await;
     let half = half.unwrap();
     println!(
-        "{streams} connections, {added} peers, in {pieces} pieces: {resets} reset, {corruptions} corrupted, {stalls} stalled"
+        "{streams} connections, {added} peers, in {pieces} pieces: {resets} reset, {corruptions} corrupted, {stalls} stalled, {holes} swallowed, {finishes} ended"
     );
+    println!("dropped: {dropped:#?}");
     println!("before {before:?}\nhalf-way {half:?}\nall {full:?}\nafter {after:?}");
     assert_eq!((after.tasks, after.files), (before.tasks, before.files), "something was left");
     assert!(full.memory <= half.memory + GROWTH, "memory grows with the connections");

@@ -141,7 +141,8 @@ async fn without_discovery_no_datagram_port_is_open_and_nothing_is_answered() {
 
 #[tokio::test]
 async fn a_busy_datagram_port_is_an_error_that_names_it() {
-    let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // Where no other test takes a stream to: its port would be busy too.
+    let taken = UdpSocket::bind("127.0.0.9:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     let error = listening(1).discovery_listen(address).start().await.unwrap_err();
     assert!(matches!(error, StartError::UdpPortInUse { .. }), "{error}");

@@ -11,7 +11,7 @@ use peerage_node::{Node as Named, NodeId};
 
 use super::{Group, Knows, Measure, Row, Scenario, Size, steps::Timeline};
 use crate::{
-    HostId, NodeSpec, Settings, Violation, World,
+    Bounds, HostId, NodeSpec, Settings, Violation, World,
     adversary::{AdversaryKind, Ring},
     metrics::{Sample, degrees},
 };
@@ -35,6 +35,8 @@ pub struct Options {
     pub adversaries: Vec<(AdversaryKind, u32)>,
     /// Whether the cryptography is a cheap stand-in.
     pub stand_in: bool,
+    /// For how long two nodes may see their connection differently; see [`Bounds`].
+    pub agreement: Duration,
 }
 
 /// Why a scenario cannot be run like this.
@@ -92,8 +94,12 @@ impl Run {
     /// Makes the world of a scenario. Nothing has happened in it.
     pub fn new(scenario: &'static Scenario, options: Options) -> Result<Self, OptionsError> {
         check(scenario, &options)?;
-        let settings =
-            Settings { link: (scenario.link)(), stand_in: options.stand_in, ..Settings::default() };
+        let settings = Settings {
+            link: (scenario.link)(),
+            stand_in: options.stand_in,
+            bounds: Bounds { agreement: options.agreement, ..Bounds::default() },
+            ..Settings::default()
+        };
         let mut world = World::with_settings(options.seed, settings);
         let random = Random::from_seed(world.fork());
         let mut run = Self {

@@ -49,6 +49,9 @@ pub(super) struct RunArgs {
     /// scenario's]
     #[arg(long, value_name = "KIND")]
     crypto: Option<Crypto>,
+    /// For how many seconds two nodes may differ on whether they are connected before that breaks a rule. [default: 45]
+    #[arg(long, value_name = "SECONDS", value_parser = setup::seconds, allow_negative_numbers = true)]
+    agree_within: Option<Duration>,
     /// Write every event to a file, a line each, for `peerage sim replay`.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -197,6 +200,7 @@ fn begin(args: &RunArgs) -> Result<(Setup, Run), Failure> {
     let mut options = scenario.options(seed);
     options.nodes = args.nodes.unwrap_or(options.nodes);
     options.span = args.hours.or(args.minutes).unwrap_or(options.span);
+    options.agreement = args.agree_within.unwrap_or(options.agreement);
     if let Some(crypto) = args.crypto {
         options.stand_in = matches!(crypto, Crypto::StandIn);
     }

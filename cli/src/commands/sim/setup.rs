@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use peerage_sim::{
+    Bounds,
     adversary::AdversaryKind,
     scenario::{Options, Run, Scenario},
 };
@@ -26,6 +27,7 @@ pub(super) struct Setup {
     pub(super) seed: u64,
     pub(super) span_ns: u64,
     pub(super) stand_in: bool,
+    pub(super) agreement_ns: u64,
     /// Kinds with their shares, in parts per million.
     pub(super) adversaries: Vec<(String, u32)>,
 }
@@ -46,8 +48,9 @@ impl Setup {
             scenario: scenario.name.into(),
             nodes: options.nodes,
             seed: options.seed,
-            span_ns: u64::try_from(options.span.as_nanos()).unwrap_or(u64::MAX),
+            span_ns: nanos(options.span),
             stand_in: options.stand_in,
+            agreement_ns: nanos(options.agreement),
             adversaries: options
                 .adversaries
                 .iter()
@@ -66,6 +69,7 @@ impl Setup {
             span: Duration::from_nanos(self.span_ns),
             adversaries: self.adversaries.iter().map(kind).collect::<Option<_>>()?,
             stand_in: self.stand_in,
+            agreement: Duration::from_nanos(self.agreement_ns),
         };
         Some(Run::new(scenario, options).map_err(SimError::from))
     }
@@ -95,6 +99,10 @@ impl fmt::Display for Setup {
         write!(f, "peerage sim {} --nodes {} --seed {}", self.scenario, self.nodes, self.seed)?;
         write!(f, " --minutes {}", minutes_of(self.span()))?;
         write!(f, " --crypto {}", if self.stand_in { "stand-in" } else { "real" })?;
+        let agreement = Duration::from_nanos(self.agreement_ns);
+        if agreement != Bounds::AGREEMENT {
+            write!(f, " --agree-within {}", agreement.as_secs_f64())?;
+        }
         for (kind, share) in &self.adversaries {
             write!(f, " --adversary {kind}={}%", f64::from(*share) / 10_000.0)?;
         }
@@ -102,7 +110,7 @@ impl fmt::Display for Setup {
     }
 }
 
-/// What follows --hours or --minutes is no time.
+/// What follows --hours, --minutes or --agree-within is no time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("say how long as a number above 0, such as 2 or 0.5")]
 pub(super) struct SpanError;
@@ -115,6 +123,11 @@ pub(super) fn hours(text: &str) -> Result<Duration, SpanError> {
 /// A number of minutes.
 pub(super) fn minutes(text: &str) -> Result<Duration, SpanError> {
     span(text, 60_000.0)
+}
+
+/// A number of seconds.
+pub(super) fn seconds(text: &str) -> Result<Duration, SpanError> {
+    span(text, 1_000.0)
 }
 
 /// To the millisecond: [`minutes_of`] is exact then, and the command that repeats a run means the same one.
@@ -130,6 +143,10 @@ fn span(text: &str, unit_ms: f64) -> Result<Duration, SpanError> {
     )]
     let millis = (count * unit_ms).round() as u64;
     Ok(Duration::from_millis(millis))
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The number of minutes that [`minutes`] makes this span of.

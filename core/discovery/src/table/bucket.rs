@@ -129,6 +129,9 @@ impl Shares {
         old: IpAddr,
         new: IpAddr,
     ) -> Result<(), Refusal> {
+        if old == new {
+            return Ok(());
+        }
         self.remove(bucket, old);
         let added = self.add(bucket, new);
         if added.is_err() {

@@ -27,6 +27,8 @@ pub(crate) enum Event {
     Resume { host: HostId, epoch: u32 },
     /// A dialed stream asks to be let in, for the nth time.
     Syn { socket: Socket, from: SocketAddr, to: SocketAddr, tries: u32 },
+    /// The alarm of a task may be due.
+    Wake { host: HostId, task: u64 },
     /// The other end has read: there may be room again.
     Window { socket: Socket },
 }
@@ -59,6 +61,6 @@ pub enum HostEvent {
     },
     /// There is something to read, or room to write.
     Stream(Socket),
-    /// A time that the program asked for has come; with the number that it gave.
+    /// A time that the program asked for has come; with the number that it gave. To a node, that is one of its tasks.
     Wake(u64),
 }

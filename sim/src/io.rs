@@ -6,6 +6,7 @@ use peerage_machine::{Instant, Now, Random};
 
 use crate::{
     HostId,
+    alarms::Alarms,
     clock::HostClock,
     event::{Event, HostEvent},
     ledger::Ledger,
@@ -38,6 +39,7 @@ pub struct Io<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) net: &'a mut Net,
     pub(crate) queue: &'a mut Queue<Event>,
+    pub(crate) alarms: &'a mut Alarms,
     pub(crate) random: &'a mut Random,
     pub(crate) trace: &'a mut Trace,
     pub(crate) ledger: &'a mut Ledger,
@@ -118,13 +120,29 @@ impl Io<'_> {
         self.net.close(self.at, self.queue, socket);
     }
 
-    /// Asks for [`HostEvent::Wake`] when the monotonic clock shows `at`, or now if it is later. Returns when that
-    /// is in the world.
-    pub fn wake(&mut self, at: Instant, token: u64) -> Instant {
+    /// Asks for [`HostEvent::Wake`] when the monotonic clock shows `at`, or now if it is later.
+    pub fn wake(&mut self, at: Instant, token: u64) {
         let at = self.clock.world(at).max(self.at);
         let (host, epoch) = (self.host, self.epoch);
         self.queue.plan(at, Event::Host { host, epoch, event: HostEvent::Wake(token) });
-        at
+    }
+
+    /// Has a task of a node woken when the monotonic clock shows `due`, and at no other time; `None` is never.
+    pub(crate) fn set_alarm(&mut self, task: u64, due: Option<Instant>) {
+        let host = self.host;
+        let Some(due) = due else { return self.alarms.cancel(host, task) };
+        let at = self.clock.world(due).max(self.at);
+        if self.alarms.set(host, task, at) {
+            self.queue.plan(at, Event::Wake { host, task });
+        }
+    }
+
+    /// Has a task of a node woken when the monotonic clock shows `due`, if it is not woken sooner.
+    pub(crate) fn wake_by(&mut self, task: u64, due: Instant) {
+        let at = self.clock.world(due);
+        if self.alarms.due(self.host, task).is_none_or(|set| set > at) {
+            self.set_alarm(task, Some(due));
+        }
     }
 
     /// Passes a message between two tasks: it takes a random while, but does not overtake the one before on

@@ -45,11 +45,7 @@ impl Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            agreement: Self::AGREEMENT,
-            stop: Duration::from_secs(10),
-            per_peer: 256 << 10,
-        }
+        Self { agreement: Self::AGREEMENT, stop: Duration::from_secs(10), per_peer: 256 << 10 }
     }
 }
 

@@ -25,6 +25,7 @@
 //! Not here: files, pictures and the command (`peerage sim`).
 
 pub mod adversary;
+mod alarms;
 mod clock;
 mod event;
 #[cfg(any(test, feature = "fuzzing"))]

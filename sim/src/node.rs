@@ -98,8 +98,6 @@ pub struct Node {
     peers: BTreeMap<NodeId, (ConnId, Slot)>,
     next_conn: u64,
     next_chat: Option<Instant>,
-    /// When each task was promised to be woken.
-    armed: BTreeMap<u64, Instant>,
     record: Option<Record>,
     has_stopped: bool,
     seen: Seen,
@@ -173,7 +171,6 @@ impl Node {
             peers: BTreeMap::new(),
             next_conn: 0,
             next_chat,
-            armed: BTreeMap::new(),
             record: None,
             has_stopped: false,
             seen: Seen::default(),
@@ -212,6 +209,7 @@ impl Node {
     /// The user stops the node.
     pub(crate) fn stop(&mut self, io: &mut Io<'_>) {
         self.discovery = None;
+        io.set_alarm(token::DISCOVERY, None);
         self.next_chat = None;
         self.input(io, Input::Stop);
     }
@@ -281,24 +279,19 @@ impl Node {
         self.record.as_ref()
     }
 
-    /// Whether a task was promised to be woken by `at`; wake-ups that a sooner one has superseded are for nobody.
-    pub(crate) fn is_due(&self, task: u64, at: Instant) -> bool {
-        self.armed.get(&task).is_some_and(|armed| *armed <= at)
-    }
-
-    /// A task is woken that was promised to be: at that time, or later where the host stood still then.
     fn on_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb, task: u64) {
-        if !self.is_due(task, io.at) {
-            return;
-        }
-        self.armed.remove(&task);
         let now = io.now();
         match task {
             token::PEERING => {
                 self.peering.handle_timeout(now);
                 self.drain_peering(io);
             }
-            token::DISCOVERY => self.on_discovery_wake(io, db),
+            token::DISCOVERY => {
+                if let Some(discovery) = &mut self.discovery {
+                    discovery.v4.handle_timeout(now);
+                    self.drain_discovery(io, db);
+                }
+            }
             token::HOUSE => self.keep_house(io),
             task => self.on_conn_wake(io, ConnId(task - token::FIRST_CONN)),
         }
@@ -325,16 +318,7 @@ impl Node {
         let dials = self.dials.values().flat_map(|it| [Some(it.until), it.next]).flatten();
         let due = dials.chain(self.leaving.values().copied()).chain(self.next_chat).min();
         if let Some(due) = due {
-            self.arm(io, token::HOUSE, due);
-        }
-    }
-
-    /// Has a task woken at `due`, unless that is promised for no later.
-    fn arm(&mut self, io: &mut Io<'_>, task: u64, due: Instant) {
-        let at = io.clock.world(due).max(io.at);
-        if self.armed.get(&task).is_none_or(|armed| *armed > at) {
-            self.armed.insert(task, at);
-            io.wake(due, task);
+            io.wake_by(token::HOUSE, due);
         }
     }
 

@@ -19,6 +19,7 @@ use self::places::Addresses;
 pub use self::places::Place;
 use crate::{
     HostId,
+    alarms::{Alarms, Ring},
     clock::HostClock,
     event::{Event, HostEvent},
     io::{Actor, Io},
@@ -71,6 +72,7 @@ pub struct World {
     addresses: Addresses,
     net: Net,
     queue: Queue<Event>,
+    alarms: Alarms,
     hosts: Vec<Host>,
     ledger: Ledger,
     trace: Trace,
@@ -118,6 +120,7 @@ impl World {
             addresses: Addresses::default(),
             net,
             queue: Queue::new(),
+            alarms: Alarms::default(),
             hosts: Vec::new(),
             ledger: Ledger::new(settings.bounds.clone()),
             trace: Trace::default(),
@@ -306,6 +309,9 @@ impl World {
     pub fn run_until(&mut self, until: Instant) -> Result<(), Violation> {
         while let Some((at, event)) = self.queue.pop(until) {
             self.now = at;
+            if !self.is_news(&event) {
+                continue;
+            }
             self.events += 1;
             if let Some(host) = self.happen(event) {
                 self.settle(host);
@@ -324,6 +330,19 @@ impl World {
         self.run_until(self.now + span)
     }
 
+    /// Whether anything happens by `event`: not by a wake-up that was put off.
+    fn is_news(&mut self, event: &Event) -> bool {
+        let Event::Wake { host, task } = *event else { return true };
+        match self.alarms.ring(host, task, self.now) {
+            Ring::Silent => false,
+            Ring::Later(due) => {
+                self.queue.plan(due, Event::Wake { host, task });
+                false
+            }
+            Ring::Now => true,
+        }
+    }
+
     /// Something happens; the host that took part.
     fn happen(&mut self, event: Event) -> Option<HostId> {
         let (now, net, queue) = (self.now, &mut self.net, &mut self.queue);
@@ -339,6 +358,7 @@ impl World {
                 net.on_syn(now, queue, (socket, from, to), tries);
                 None
             }
+            Event::Wake { host, task } => Some((host, HostEvent::Wake(task))),
             Event::Window { socket } => net.on_window(socket),
             Event::Host { host, epoch, event } => {
                 (net.epoch(host) == epoch).then_some((host, event))
@@ -359,28 +379,20 @@ impl World {
             }
         };
         let (host, event) = told?;
-        self.deliver(host, event).then_some(host)
+        self.deliver(host, event);
+        Some(host)
     }
 
-    /// Whether anything came of it.
-    fn deliver(&mut self, host: HostId, event: HostEvent) -> bool {
+    fn deliver(&mut self, host: HostId, event: HostEvent) {
         self.note_event(host, &event);
         if let Some(deferred) = &mut self.hosts[host.index()].deferred {
             if deferred.len() < MAX_DEFERRED || !matches!(event, HostEvent::Datagram { .. }) {
                 deferred.push(Deferred::Event(event));
             }
-            return false;
+            return;
         }
-        let at = self.now;
         match &mut self.hosts[host.index()].program {
-            Program::Node { node, .. } => {
-                let is_idle = match (&event, node) {
-                    (HostEvent::Wake(task), Some(node)) => !node.is_due(*task, at),
-                    _ => false,
-                };
-                if is_idle {
-                    return false;
-                }
+            Program::Node { .. } => {
                 self.with_node(host, |node, io, db| node.on_event(io, db, event));
             }
             Program::Actor(actor) => {
@@ -390,7 +402,6 @@ impl World {
                 }
             }
         }
-        true
     }
 
     fn mail(&mut self, host: HostId, mail: Mail) {
@@ -407,9 +418,7 @@ impl World {
         let deferred = self.hosts[host.index()].deferred.take().unwrap_or_default();
         for deferred in deferred {
             match deferred {
-                Deferred::Event(event) => {
-                    self.deliver(host, event);
-                }
+                Deferred::Event(event) => self.deliver(host, event),
                 Deferred::Mail(mail) => self.mail(host, mail),
                 Deferred::Stop => self.stop(host),
             }
@@ -431,6 +440,7 @@ impl World {
     fn end(&mut self, host: HostId, how: Crash) {
         self.net.end(self.now, &mut self.queue, host, how);
         self.ledger.on_down(self.now, host);
+        self.alarms.clear(host);
         let found = &mut self.hosts[host.index()];
         found.deferred = None;
         if let Program::Node { node, .. } = &mut found.program {
@@ -467,6 +477,7 @@ impl World {
             settings: &self.settings,
             net: &mut self.net,
             queue: &mut self.queue,
+            alarms: &mut self.alarms,
             random: &mut found.random,
             trace: &mut self.trace,
             ledger: &mut self.ledger,

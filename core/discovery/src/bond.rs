@@ -70,8 +70,10 @@ impl Bonds {
         while let Some((old, ())) = self.proved.pop_expired(now) {
             self.forget(old);
         }
-        let is_known = self.proved.get(&peer, now).is_some();
-        if !is_known && !is_lan(peer.ip) && !self.subnets.add(peer.ip) {
+        if self.proved.renew(&peer, now, now + lifetime, |()| ()).is_some() {
+            return true;
+        }
+        if !is_lan(peer.ip) && !self.subnets.add(peer.ip) {
             return false;
         }
         if let Some((old, ())) = self.proved.insert(peer, (), now + lifetime) {
@@ -89,11 +91,18 @@ impl Bonds {
     pub(crate) fn on_ping(&mut self, now: Instant, peer: Peer) -> bool {
         self.pinged_us.pop_expired(now);
         self.pinged_us.pop_expired(now);
-        let last = self.pinged_us.get(&peer, now).copied();
-        let is_news = last.is_none_or(|at| now.saturating_since(at) >= REPORT_INTERVAL);
-        let reported = last.filter(|_| !is_news).unwrap_or(now);
-        self.pinged_us.insert(peer, reported, now + self.lifetime);
-        is_news
+        let until = now + self.lifetime;
+        let is_news = self.pinged_us.renew(&peer, now, until, |reported| {
+            let is_news = now.saturating_since(*reported) >= REPORT_INTERVAL;
+            if is_news {
+                *reported = now;
+            }
+            is_news
+        });
+        is_news.unwrap_or_else(|| {
+            self.pinged_us.insert(peer, now, until);
+            true
+        })
     }
 
     /// Forgets that `peer` pinged us: it does not seem to know us any more.

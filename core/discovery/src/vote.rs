@@ -177,11 +177,16 @@ impl Tally {
         while let Some((_, old)) = self.statements.pop_expired(now) {
             self.take_back(old);
         }
-        if let Some(old) = self.statements.get(&voter, now).copied() {
+        let until = now + WINDOW;
+        let renewed =
+            self.statements.renew(&voter, now, until, |held| std::mem::replace(held, addr));
+        let old =
+            renewed.or_else(|| self.statements.insert(voter, addr, until).map(|(_, addr)| addr));
+        if let Some(old) = old {
+            if old == addr {
+                return;
+            }
             self.take_back(old);
-        }
-        if let Some((_, evicted)) = self.statements.insert(voter, addr, now + WINDOW) {
-            self.take_back(evicted);
         }
         *self.votes.entry(addr).or_default() += 1;
     }

@@ -31,6 +31,16 @@ struct Entry<V> {
     queued: Instant,
 }
 
+impl<V> Entry<V> {
+    /// Where it stood in the queue: no later than it may stand there now.
+    fn expire_at(&mut self, expires: Instant) -> Instant {
+        self.expires = expires;
+        let queued = self.queued;
+        self.queued = queued.min(expires);
+        queued
+    }
+}
+
 impl<K: Ord + Clone, V> ExpiringMap<K, V> {
     /// An empty map for at most `capacity` entries; `capacity` is at least 1.
     pub fn new(capacity: usize) -> Self {
@@ -46,16 +56,9 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
     /// Returns the entry that had to make room, if one had to.
     pub fn insert(&mut self, key: K, value: V, expires: Instant) -> Option<(K, V)> {
         if let Some(entry) = self.entries.get_mut(&key) {
-            let queued = entry.queued;
             entry.value = value;
-            entry.expires = expires;
-            if expires < queued {
-                entry.queued = expires;
-                self.queue.remove(&(queued, key.clone()));
-                self.enqueue(key, expires);
-            } else if self.next == Some(queued) {
-                self.settle();
-            }
+            let queued = entry.expire_at(expires);
+            self.requeue(&key, queued, expires);
             return None;
         }
         let is_full = self.entries.len() >= self.capacity;
@@ -63,6 +66,22 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
         self.enqueue(key.clone(), expires);
         self.entries.insert(key, Entry { value, expires, queued: expires });
         evicted
+    }
+
+    /// Has `key` forgotten at `expires` only, and its value changed by `change`, of which it returns the result; does
+    /// nothing if it has expired by `now`. One search, where [`get`](Self::get) and [`insert`](Self::insert) are two.
+    pub fn renew<R>(
+        &mut self,
+        key: &K,
+        now: Instant,
+        expires: Instant,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Option<R> {
+        let entry = self.entries.get_mut(key).filter(|entry| entry.expires > now)?;
+        let changed = change(&mut entry.value);
+        let queued = entry.expire_at(expires);
+        self.requeue(key, queued, expires);
+        Some(changed)
     }
 
     /// The value of `key`, unless it has expired by `now`.
@@ -116,6 +135,16 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
         tree_memory::<K, Entry<V>>(capacity) + tree_memory::<(Instant, K), ()>(capacity)
     }
 
+    /// Sees to the place of `key`, which was `queued`, in the queue.
+    fn requeue(&mut self, key: &K, queued: Instant, expires: Instant) {
+        if expires < queued {
+            self.queue.remove(&(queued, key.clone()));
+            self.enqueue(key.clone(), expires);
+        } else if self.next == Some(queued) {
+            self.settle();
+        }
+    }
+
     fn enqueue(&mut self, key: K, at: Instant) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
         self.queue.insert((at, key));
@@ -157,7 +186,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_operations_keep_the_bound_and_lose_only_what_expires_first(
-            ops in proptest::collection::vec((0u8..3, 0u8..6, 0u64..20), 0..60),
+            ops in proptest::collection::vec((0u8..4, 0u8..6, 0u64..20), 0..60),
         ) {
             let mut map = ExpiringMap::new(3);
             // Expiry, key, value.
@@ -178,6 +207,17 @@ mod tests {
                         prop_assert_eq!(map.insert(key, value, time), evicted);
                     }
                     1 => {
+                        // From the middle of time on, to wherever the value says.
+                        let (now, until) = (Instant::from_nanos(10), Instant::from_nanos(value as u64 % 20));
+                        let place = place.filter(|place| list[*place].0 > now);
+                        let renewed = place.map(|place| {
+                            list[place].0 = until;
+                            std::mem::replace(&mut list[place].2, value)
+                        });
+                        let change = |held: &mut usize| std::mem::replace(held, value);
+                        prop_assert_eq!(map.renew(&key, now, until, change), renewed);
+                    }
+                    2 => {
                         let removed = place.map(|place| list.remove(place).2);
                         prop_assert_eq!(map.remove(&key), removed);
                     }

@@ -129,7 +129,12 @@ struct Watched {
 
 impl Watched {
     fn of(server: &Server) -> Self {
-        Self { events: server.subscribe(), peers: BTreeMap::new(), added: 0, dropped: BTreeMap::new() }
+        Self {
+            events: server.subscribe(),
+            peers: BTreeMap::new(),
+            added: 0,
+            dropped: BTreeMap::new(),
+        }
     }
 
     async fn next(&mut self) -> bool {

@@ -46,9 +46,7 @@ impl Node {
         while let Some(output) = self.peering.poll_output() {
             self.carry(io, output);
         }
-        if let Some(due) = self.peering.poll_timeout() {
-            self.arm(io, token::PEERING, due);
-        }
+        io.set_alarm(token::PEERING, self.peering.poll_timeout());
     }
 
     fn carry(&mut self, io: &mut Io<'_>, output: Output) {
@@ -167,7 +165,7 @@ impl Node {
         };
         self.dials.insert(dial, dialing);
         self.race_dials(io);
-        self.arm(io, token::HOUSE, now + STAGGER);
+        io.wake_by(token::HOUSE, now + STAGGER);
     }
 
     /// Tries the next address of each dial whose turn has come.

@@ -96,24 +96,22 @@ impl Node {
             if let Some(machine) = &found.machine {
                 io.ledger.check_connection(io.at, io.host, machine);
             }
-            if let Some(due) = found.machine.as_ref().and_then(|it| it.poll_timeout()) {
-                self.arm(io, token::FIRST_CONN + conn.0, due);
-            }
-            return;
+            let due = found.machine.as_ref().and_then(|it| it.poll_timeout());
+            return io.set_alarm(token::FIRST_CONN + conn.0, due);
         };
         found.machine = None;
         let (socket, identified) = (found.socket, found.identified);
         io.note(Kind::Connection, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
         io.mail(&mut found.sent, Mail::Peering(Box::new(Input::Closed { conn, fault })));
         self.sockets.remove(&socket);
-        self.armed.remove(&(token::FIRST_CONN + conn.0));
+        io.set_alarm(token::FIRST_CONN + conn.0, None);
         if identified && fault.reason_to_send().is_some() {
             // The goodbye is on its way: whoever hangs up at once may take it back.
             io.shutdown(socket);
             let until = now.mono + LINGER;
             self.leaving.insert(socket, until);
             self.on_leaving(io, socket);
-            self.arm(io, token::HOUSE, until);
+            io.wake_by(token::HOUSE, until);
         } else {
             io.close(socket);
         }

@@ -92,19 +92,6 @@ impl Node {
         }
     }
 
-    /// What the task was to be woken for may be done: then it sleeps on, as one does that forgets its alarm.
-    pub(super) fn on_discovery_wake(&mut self, io: &mut Io<'_>, db: &mut NodeDb) {
-        let now = io.now();
-        let Some(discovery) = &mut self.discovery else { return };
-        match discovery.v4.poll_timeout() {
-            Some(due) if due > now.mono => self.arm(io, token::DISCOVERY, due),
-            _ => {
-                discovery.v4.handle_timeout(now);
-                self.drain_discovery(io, db);
-            }
-        }
-    }
-
     pub(super) fn drain_discovery(&mut self, io: &mut Io<'_>, db: &mut NodeDb) {
         let Some(discovery) = &mut self.discovery else { return };
         while let Some(output) = discovery.v4.poll_output() {
@@ -134,8 +121,6 @@ impl Node {
                 | Output::Record { .. } => {}
             }
         }
-        if let Some(due) = discovery.v4.poll_timeout() {
-            self.arm(io, token::DISCOVERY, due);
-        }
+        io.set_alarm(token::DISCOVERY, discovery.v4.poll_timeout());
     }
 }

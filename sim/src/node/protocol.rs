@@ -111,7 +111,7 @@ impl Node {
         for conn in open {
             self.pump(io, conn);
         }
-        self.arm(io, token::HOUSE, now.mono + chat.every);
+        io.wake_by(token::HOUSE, now.mono + chat.every);
     }
 }
 

@@ -29,13 +29,11 @@ impl Netns {
     pub fn for_test(implementations: &[Implementation]) -> Option<Self> {
         let missing = implementations.iter().copied().find(|one| !one.is_installed());
         match missing {
-            Some(one) => {
-                skip(&format!("{one} is not installed; run interop/setup"));
-                None
-            }
-            None => Self::create()
-                .map_err(|why| skip(&format!("no network namespace can be made ({why})")))
-                .ok(),
+            Some(one) => skip(&format!("{one} is not installed; run interop/setup")),
+            None => match Self::create() {
+                Ok(net) => Some(net),
+                Err(why) => skip(&format!("no network namespace can be made ({why})")),
+            },
         }
     }
 
@@ -47,10 +45,7 @@ impl Netns {
     pub fn for_link() -> Option<[Self; 2]> {
         match File::options().read(true).write(true).open(TUN) {
             Ok(_) => Some([Self::for_test(&[])?, Self::for_test(&[])?]),
-            Err(why) => {
-                skip(&format!("no link can be made ({TUN}: {why})"));
-                None
-            }
+            Err(why) => skip(&format!("no link can be made ({TUN}: {why})")),
         }
     }
 
@@ -93,11 +88,12 @@ impl Netns {
 }
 
 /// Says why a test does not run, or fails where each has to.
-fn skip(why: &str) {
+fn skip<T>(why: &str) -> Option<T> {
     let required = std::env::var_os(SWITCH).is_some_and(|value| value == "required");
     assert!(!required, "{SWITCH}=required, but {why}");
     // Straight to the handle: the test runner would swallow what a passing test prints.
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    None
 }
 
 #[derive(Debug)]

@@ -74,12 +74,10 @@ impl SubnetCounts {
     /// Counts `ip`, unless its subnet is full. Whether it was counted.
     #[must_use]
     pub fn add(&mut self, ip: IpAddr) -> bool {
-        if self.limit == 0 {
-            return false;
+        let has_room = self.has_room(ip);
+        if has_room {
+            *self.counts.entry(self.subnet(ip)).or_default() += 1;
         }
-        let count = self.counts.entry(self.subnet(ip)).or_default();
-        let has_room = *count < self.limit;
-        *count += usize::from(has_room);
         has_room
     }
 

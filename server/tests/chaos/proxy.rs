@@ -182,16 +182,15 @@ async fn pump(
                 to.as_ref().set_zero_linger()?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
-            let is_hole = shared.one_in(faults.hole_in);
-            if is_hole || shared.one_in(faults.finish_in) {
-                let counts = &shared.counts;
-                let count = if is_hole { &counts.holes } else { &counts.finishes };
-                count.fetch_add(1, Ordering::Relaxed);
-                if !is_hole {
-                    to.shutdown().await?;
-                }
-                while from.read(&mut buffer).await? > 0 {}
-                return if is_hole { to.shutdown().await } else { Ok(()) };
+            if shared.one_in(faults.hole_in) {
+                shared.counts.holes.fetch_add(1, Ordering::Relaxed);
+                drain(from).await?;
+                return to.shutdown().await;
+            }
+            if shared.one_in(faults.finish_in) {
+                shared.counts.finishes.fetch_add(1, Ordering::Relaxed);
+                to.shutdown().await?;
+                return drain(from).await;
             }
             if shared.one_in(faults.corrupt_in) {
                 shared.counts.corruptions.fetch_add(1, Ordering::Relaxed);
@@ -201,6 +200,11 @@ async fn pump(
             to.write_all(piece).await?;
         }
     }
+}
+
+/// Reads and throws away what comes, to the end.
+async fn drain(mut from: OwnedReadHalf) -> io::Result<()> {
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map(drop)
 }
 
 impl Shared {

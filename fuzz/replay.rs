@@ -1,4 +1,5 @@
-//! Runs the body of each fuzz target over its seed corpus and what fuzzing has found. Part of the crates' tests.
+//! Runs the body of each fuzz target over its seed corpus and what fuzzing has found. Part of the
+//! crates' tests.
 
 use std::{fs, path::Path};
 

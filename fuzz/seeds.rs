@@ -1,4 +1,5 @@
-//! Writes the seed corpora anew: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`, from the root of the project.
+//! Writes the seed corpora anew: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`, from
+//! the root of the project.
 //!
 //! A few valid inputs a target, from which a fuzzer finds the others.
 

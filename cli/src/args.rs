@@ -272,8 +272,8 @@ where
         .collect()
 }
 
-/// Values written as an array of strings, each of which may name several with commas between them, as
-/// the flag does; for `#[serde(deserialize_with)]`.
+/// Values written as an array of strings, each of which may name several with commas between them,
+/// as the flag does; for `#[serde(deserialize_with)]`.
 pub(crate) fn from_lists<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

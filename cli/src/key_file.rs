@@ -2,8 +2,8 @@
 //!
 //! # Security
 //!
-//! A file is never overwritten, is created unreadable for others, and is refused when others can read it:
-//! who has the key can pass as the node.
+//! A file is never overwritten, is created unreadable for others, and is refused when others can
+//! read it: who has the key can pass as the node.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -15,8 +15,8 @@ use std::{
 use peerage::{KeyError, SecretKey};
 use zeroize::Zeroizing;
 
-/// A key is 64 digits, perhaps `0x` and a line end; whoever names another file is told so before all of
-/// it is read.
+/// A key is 64 digits, perhaps `0x` and a line end; whoever names another file is told so before
+/// all of it is read.
 const MAX_SIZE: u64 = 128;
 
 /// Why a key file could not be used.

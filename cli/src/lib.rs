@@ -1,7 +1,8 @@
 //! The `peerage` command: what an operator does with a node, one subcommand per file.
 //!
-//! Thin over the library: everything here parses words, calls `peerage`, and prints. What is wrong is said
-//! in one sentence on standard error. Exit code 0 is success, 1 a failure, 2 a mistake in the words given.
+//! Thin over the library: everything here parses words, calls `peerage`, and prints. What is wrong
+//! is said in one sentence on standard error. Exit code 0 is success, 1 a failure, 2 a mistake in
+//! the words given.
 
 mod args;
 mod commands;

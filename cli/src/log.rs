@@ -46,8 +46,8 @@ impl FromStr for LogFilter {
     type Err = LogFilterError;
 
     fn from_str(text: &str) -> Result<Self, LogFilterError> {
-        // The library panics at some letters beyond ASCII, and what it makes of the values in a filter of
-        // spans can take it minutes. Our filters have neither.
+        // The library panics at some letters beyond ASCII, and what it makes of the values in a
+        // filter of spans can take it minutes. Our filters have neither.
         if !text.is_ascii() || text.contains(['[', ']', '{', '}']) {
             return Err(LogFilterError);
         }

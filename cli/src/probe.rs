@@ -6,7 +6,8 @@ use peerage::{Node, SecretKey, Server};
 
 use crate::failure::Failure;
 
-/// Starts it, where it can reach at least the first of `nodes`; it knows `bootnodes` from the start.
+/// Starts it, where it can reach at least the first of `nodes`; it knows `bootnodes` from the
+/// start.
 pub(crate) async fn start(
     key: SecretKey,
     nodes: &[Node],

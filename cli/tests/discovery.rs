@@ -1,4 +1,5 @@
-//! Discovery as the command has it: boot nodes, `run` that finds others, `ping --v4`, `lookup`, the table.
+//! Discovery as the command has it: boot nodes, `run` that finds others, `ping --v4`, `lookup`, the
+//! table.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -1,4 +1,5 @@
-//! A peer that is killed, or stands still, in the middle of what it says: the server that it talks to goes on.
+//! A peer that is killed, or stands still, in the middle of what it says: the server that it talks
+//! to goes on.
 //!
 //! The peer is a process; a proxy holds its stream at the byte where it is hit.
 
@@ -19,7 +20,8 @@ use peerage::{
 use proxy::{Faults, TcpProxy};
 use tokio::time::timeout;
 
-/// What is said to the peer, which answers with the same: 16 MiB less one byte, as much as a message can be.
+/// What is said to the peer, which answers with the same: 16 MiB less one byte, as much as a
+/// message can be.
 const LARGE: usize = 0xff_ffff;
 
 /// As much of it as cannot be compressed: with snappy's overhead it still fits into a frame.
@@ -80,8 +82,8 @@ async fn next(events: &mut Events) -> Event {
     event.expect("because every deadline is shorter").expect("because the server runs")
 }
 
-/// Hits a peer once it has sent its first packet and `after` bytes more (of which the first may be missing), and sees
-/// that the server gets rid of it and lets another one in.
+/// Hits a peer once it has sent its first packet and `after` bytes more (of which the first may be
+/// missing), and sees that the server gets rid of it and lets another one in.
 async fn hit(after: i64, how: Hit) {
     let server = survivor().await;
     let mut events = server.subscribe();
@@ -130,7 +132,8 @@ async fn hit(after: i64, how: Hit) {
         .await
         .unwrap();
     loop {
-        // Whoever was killed behind its whole Hello is a peer for a moment: what it has sent is there.
+        // Whoever was killed behind its whole Hello is a peer for a moment: what it has sent is
+        // there.
         if let Event::PeerAdded { peer } = next(&mut events).await
             && peer.id == key(2).public().id()
         {

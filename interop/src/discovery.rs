@@ -1,8 +1,8 @@
 //! Discovery v4 of a foreign node: what a test has it do, and what it tells of it.
 //!
-//! `v4_received` (`type`: the lower-case name of the packet): a packet that came, `remote` or `id` being whose, `nodes`
-//! those of a NEIGHBORS of ethereumjs. `v4_sent`: one that went, of ethrex. `v4_contact` of ethrex: a node that it knows,
-//! whenever a record of it has come.
+//! `v4_received` (`type`: the lower-case name of the packet): a packet that came, `remote` or `id`
+//! being whose, `nodes` those of a NEIGHBORS of ethereumjs. `v4_sent`: one that went, of ethrex.
+//! `v4_contact` of ethrex: a node that it knows, whenever a record of it has come.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,8 @@ use crate::foreign::Foreign;
 use crate::process::text;
 
 impl Foreign {
-    /// Has it ping a node. Once that has answered, it knows it: `v4_pong`. Only ethereumjs can be told.
+    /// Has it ping a node. Once that has answered, it knows it: `v4_pong`. Only ethereumjs can be
+    /// told.
     pub fn v4_ping(&mut self, enode: &str) {
         self.process.command(&json!({"cmd": "v4_ping", "enode": enode}));
     }
@@ -20,7 +21,8 @@ impl Foreign {
         self.process.command(&json!({"cmd": "v4_find_node", "enode": enode, "target": target}));
     }
 
-    /// Has a whole client tell what peers it has: `peers_now`, with `peers` as in the event of that name.
+    /// Has a whole client tell what peers it has: `peers_now`, with `peers` as in the event of that
+    /// name.
     pub fn ask_for_peers(&mut self) {
         self.process.command(&json!({"cmd": "peers_now"}));
     }
@@ -34,7 +36,8 @@ impl Foreign {
         self.process.expect(&what, |event| event["event"] == "v4_received" && event["type"] == kind)
     }
 
-    /// Waits until a packet of this type has come from the node with this public key, where it tells ids.
+    /// Waits until a packet of this type has come from the node with this public key, where it
+    /// tells ids.
     ///
     /// # Panics
     /// If none comes.
@@ -45,8 +48,8 @@ impl Foreign {
         })
     }
 
-    /// Waits until it has the record of the node with this public key, signed with this sequence number or a later
-    /// one: the record as text. Only ethrex keeps records.
+    /// Waits until it has the record of the node with this public key, signed with this sequence
+    /// number or a later one: the record as text. Only ethrex keeps records.
     ///
     /// # Panics
     /// If it never has.

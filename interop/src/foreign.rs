@@ -1,8 +1,9 @@
 //! Nodes that others wrote, behind one vocabulary of commands and events.
 //!
-//! All tell `listening` (`enode`) or `ready`. Those that a test drives tell `hello` (`caps`, and what else of it they show),
-//! `connect`, `disconnect` (`by`, `reason`), `closed`; those with capabilities of our choice also `sent` and `message`
-//! (`protocol`, `code`, `size`, `sha256`). What they tell of discovery is in [`discovery`](super::discovery).
+//! All tell `listening` (`enode`) or `ready`. Those that a test drives tell `hello` (`caps`, and
+//! what else of it they show), `connect`, `disconnect` (`by`, `reason`), `closed`; those with
+//! capabilities of our choice also `sent` and `message` (`protocol`, `code`, `size`, `sha256`).
+//! What they tell of discovery is in [`discovery`](super::discovery).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,11 @@ use crate::process::{Process, text};
 /// A foreign implementation of RLPx, and of discovery where it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Implementation {
-    /// `@ethereumjs/devp2p`, in JavaScript. Sends Disconnect as a bare number. Discovery v4 without records.
+    /// `@ethereumjs/devp2p`, in JavaScript. Sends Disconnect as a bare number. Discovery v4 without
+    /// records.
     Ethereumjs,
-    /// `@ethereumjs/client`, a whole execution client on a private chain. It takes no commands, finds its peers
-    /// by discovery v4, and tells what its own `admin_peers` says of them.
+    /// `@ethereumjs/client`, a whole execution client on a private chain. It takes no commands,
+    /// finds its peers by discovery v4, and tells what its own `admin_peers` says of them.
     EthereumjsClient,
     /// `ethrex-p2p`, in Rust. Speaks `eth` and `snap` only, and discovery v4 with records.
     Ethrex,
@@ -57,7 +59,8 @@ impl Implementation {
         }
     }
 
-    /// The secret key of its node number `number`: the same in every run. `None` if it makes its own.
+    /// The secret key of its node number `number`: the same in every run. `None` if it makes its
+    /// own.
     fn key(self, number: u8) -> Option<String> {
         let implementation = match self {
             Self::Ethereumjs => "e1",
@@ -129,10 +132,10 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Starts a node. Beside its key it is given `arguments`: `--listen PORT` (0 for any, but those in Rust and whole
-    /// clients want to know); for those with capabilities of our choice `--cap NAME/VERSION/LENGTH` (`demo/1/4` by
-    /// default) and `--echo`; for those with discovery `--discovery`, and `--bootnodes ENODE` for those that
-    /// find others without being told to.
+    /// Starts a node. Beside its key it is given `arguments`: `--listen PORT` (0 for any, but those
+    /// in Rust and whole clients want to know); for those with capabilities of our choice
+    /// `--cap NAME/VERSION/LENGTH` (`demo/1/4` by default) and `--echo`; for those with discovery
+    /// `--discovery`, and `--bootnodes ENODE` for those that find others without being told to.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -177,8 +180,8 @@ impl Foreign {
         self.process.command(&json!({"cmd": "dial", "enode": enode}));
     }
 
-    /// Has it send a message to its peer, and waits until the same bytes have come back. The bytes are compared where
-    /// they were made: over there.
+    /// Has it send a message to its peer, and waits until the same bytes have come back. The bytes
+    /// are compared where they were made: over there.
     ///
     /// # Panics
     /// If another message comes back, or none.

@@ -1,5 +1,5 @@
-//! The harness of the interop tests: our `peerage` command and nodes that others wrote, in one network
-//! namespace, driven by JSON lines.
+//! The harness of the interop tests: our `peerage` command and nodes that others wrote, in one
+//! network namespace, driven by JSON lines.
 //!
 //! ```no_run
 //! use peerage_interop::{Fill, Foreign, Implementation, Netns, Peerage};
@@ -12,8 +12,8 @@
 //! theirs.round_trip("demo", 0x01, 1024, Fill::Noise);
 //! ```
 //!
-//! Not for tests of our own code alone, but for those across a bad [`Link`]: others lie in the crate they test. `interop/README.md` says what runs
-//! here and how to install it.
+//! Not for tests of our own code alone, but for those across a bad [`Link`]: others lie in the
+//! crate they test. `interop/README.md` says what runs here and how to install it.
 #![forbid(unsafe_code)]
 
 mod discovery;

@@ -1,6 +1,7 @@
 //! A bad link between two namespaces: `interop/link/link.py`, which says what it can do.
 //!
-//! In Python, as the ioctl and `setns` that it needs are unsafe in Rust, and Trinity has brought Python already.
+//! In Python, as the ioctl and `setns` that it needs are unsafe in Rust, and Trinity has brought
+//! Python already.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

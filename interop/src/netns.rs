@@ -1,5 +1,5 @@
-//! A network namespace that has only loopback: nothing a foreign node dials can leave it, and every port in it is
-//! free. Also the place where a test finds out whether it can run at all.
+//! A network namespace that has only loopback: nothing a foreign node dials can leave it, and every
+//! port in it is free. Also the place where a test finds out whether it can run at all.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,13 +16,14 @@ const SWITCH: &str = "PEERAGE_INTEROP";
 /// Where TUN devices come from, of which a link has one at each end.
 const TUN: &str = "/dev/net/tun";
 
-/// A namespace of this test's own. It lives as long as any of its clones; then everything that still runs in it is
-/// killed, and it is deleted.
+/// A namespace of this test's own. It lives as long as any of its clones; then everything that
+/// still runs in it is killed, and it is deleted.
 #[derive(Clone, Debug)]
 pub struct Netns(Arc<Guard>);
 
 impl Netns {
-    /// A fresh namespace for a test that needs `implementations`, or `None` after one line that says what is missing.
+    /// A fresh namespace for a test that needs `implementations`, or `None` after one line that
+    /// says what is missing.
     ///
     /// # Panics
     /// If something is missing although `PEERAGE_INTEROP=required`.
@@ -37,8 +38,8 @@ impl Netns {
         }
     }
 
-    /// Two namespaces for a test that puts a [`Link`](crate::Link) between them, or `None` after one line that says what
-    /// is missing.
+    /// Two namespaces for a test that puts a [`Link`](crate::Link) between them, or `None` after
+    /// one line that says what is missing.
     ///
     /// # Panics
     /// If something is missing although `PEERAGE_INTEROP=required`.
@@ -49,8 +50,8 @@ impl Netns {
         }
     }
 
-    /// A command that will run in this namespace, and be killed when the thread that starts it ends: a test that is
-    /// itself killed leaves no node behind.
+    /// A command that will run in this namespace, and be killed when the thread that starts it
+    /// ends: a test that is itself killed leaves no node behind.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.0.name, "setpriv", "--pdeathsig", "KILL", "--"]);
@@ -144,7 +145,8 @@ mod tests {
         let name = net.name().to_owned();
         let mut command = net.command("cat");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // `cat` never ends by itself: its standard input stays open. Once it answers, it is in the namespace.
+        // `cat` never ends by itself: its standard input stays open. Once it answers, it is in the
+        // namespace.
         let mut open = child.stdin.take().unwrap();
         open.write_all(b"ready").unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();

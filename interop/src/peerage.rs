@@ -155,8 +155,8 @@ impl Peerage {
         (self.data, Exit { success: status.success(), events })
     }
 
-    /// What `peerage` prints with `--json`, one object a line, for a command that ends by itself; and whether its exit
-    /// code is 0.
+    /// What `peerage` prints with `--json`, one object a line, for a command that ends by itself;
+    /// and whether its exit code is 0.
     ///
     /// # Panics
     /// If it cannot be run, or prints something else.
@@ -170,7 +170,8 @@ impl Peerage {
         (lines, output.status.success())
     }
 
-    /// What `peerage` prints, as one JSON object, for a command that ends by itself; and whether its exit code is 0.
+    /// What `peerage` prints, as one JSON object, for a command that ends by itself; and whether
+    /// its exit code is 0.
     ///
     /// # Panics
     /// If it cannot be run, or does not print just one object.
@@ -184,8 +185,9 @@ impl Peerage {
     }
 }
 
-/// The binary, built when the first test asks: a test crate cannot depend on another crate's binary. It goes where
-/// the running test went, with the same profile, so that most of it is there already.
+/// The binary, built when the first test asks: a test crate cannot depend on another crate's
+/// binary. It goes where the running test went, with the same profile, so that most of it is there
+/// already.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os(OVERRIDE).map_or_else(build, PathBuf::from))

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::netns::Netns;
 
-/// How long a test waits for one event before it fails. Only a failing test ever waits this long: it is many times
-/// what the slowest step takes (Python starting on a loaded machine, a few seconds).
+/// How long a test waits for one event before it fails. Only a failing test ever waits this long:
+/// it is many times what the slowest step takes (Python starting on a loaded machine, a few
+/// seconds).
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// As much of what a process wrote as a failing test shows, in lines.
@@ -41,7 +42,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, which [`Netns::command`] has made; `name` stands in the messages of failing tests.
+    /// Starts `command`, which [`Netns::command`] has made; `name` stands in the messages of
+    /// failing tests.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -96,8 +98,9 @@ impl Process {
         }
     }
 
-    /// The first event, of those not yet taken, that `matches`. Waits for it; what comes in between is kept for
-    /// later calls, so the order in which a test asks need not be the order in which things happen.
+    /// The first event, of those not yet taken, that `matches`. Waits for it; what comes in between
+    /// is kept for later calls, so the order in which a test asks need not be the order in which
+    /// things happen.
     ///
     /// # Panics
     /// If the process ends or a minute passes first; the message shows what it said.
@@ -146,7 +149,8 @@ impl Process {
         assert!(status.is_ok_and(|status| status.success()), "{} cannot be signalled", self.name);
     }
 
-    /// Closes its standard input, and waits for its end: how it ended, and all events that nobody took.
+    /// Closes its standard input, and waits for its end: how it ended, and all events that nobody
+    /// took.
     ///
     /// # Panics
     /// If it is still there a minute later.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use peerage_interop::{Foreign, Implementation, Netns, Peerage, public_key, text};
 use serde_json::Value;
 
-/// A key whose public key begins with a byte that ends in 3 as a decimal number. A client of ethereumjs asks the nodes that
-/// it knows in ten groups by that digit, one group every three seconds: it asks this one after nine.
+/// A key whose public key begins with a byte that ends in 3 as a decimal number. A client of
+/// ethereumjs asks the nodes that it knows in ten groups by that digit, one group every three
+/// seconds: it asks this one after nine.
 const ASKED_SOON: &str = "0303030303030303030303030303030303030303030303030303030303030303";
 
 #[test]

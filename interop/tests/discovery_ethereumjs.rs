@@ -1,7 +1,7 @@
 //! Discovery v4 of Peerage and of ethereumjs devp2p, each asking the other.
 //!
-//! It knows nothing of records, and answers a FINDNODE of anybody: what is tested is that the four packets of old pass both
-//! ways, and carry nodes.
+//! It knows nothing of records, and answers a FINDNODE of anybody: what is tested is that the four
+//! packets of old pass both ways, and carry nodes.
 
 use peerage_interop::{Foreign, Implementation, Netns, Peerage, public_key};
 use serde_json::Value;
@@ -40,7 +40,8 @@ fn it_asks_us_and_we_tell_it_of_a_node_that_we_have_checked() {
         if let Some(node) = node_of(&neighbors, &target) {
             break node.clone();
         }
-        // Not checked yet. That is a ping; once a question after its pong has an answer, the pong is known.
+        // Not checked yet. That is a ping; once a question after its pong has an answer, the pong
+        // is known.
         told.v4_received("ping");
         told.v4_find_node(&ours.enode(), &target);
         told.v4_received("neighbors");

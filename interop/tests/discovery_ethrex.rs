@@ -1,6 +1,7 @@
 //! Discovery v4 of Peerage and of ethrex-p2p, with records: each finds, asks and keeps the other.
 //!
-//! ethrex takes no commands here: told of a boot node, it pings it, asks it for nodes and for its record.
+//! ethrex takes no commands here: told of a boot node, it pings it, asks it for nodes and for its
+//! record.
 
 use peerage_interop::{Foreign, Implementation, Netns, Peerage, public_key};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Peerage and ethrex-p2p, each dialing the other.
 //!
-//! ethrex has no capabilities of our choice. With `--echo eth/68/17` ours speaks just enough `eth`: ethrex takes the
-//! echo of its own status for the status of a peer on the same chain.
+//! ethrex has no capabilities of our choice. With `--echo eth/68/17` ours speaks just enough `eth`:
+//! ethrex takes the echo of its own status for the status of a peer on the same chain.
 
 use peerage_interop::{Foreign, Implementation, Netns, Peerage, text};
 use serde_json::json;
@@ -47,7 +47,8 @@ fn we_hear_why_it_leaves() {
     let dropped = ours.event("peer_dropped");
     assert_eq!(dropped["reason_code"], TOO_MANY_PEERS, "{dropped}");
     assert_eq!(dropped["by_us"], false, "{dropped}");
-    // It does not watch the connection after its own Disconnect: it would notice the end 40 s later.
+    // It does not watch the connection after its own Disconnect: it would notice the end 40 s
+    // later.
 }
 
 #[test]

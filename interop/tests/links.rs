@@ -1,4 +1,5 @@
-//! Nodes across a bad link between network namespaces: they find each other, outlive what a link does, and stop.
+//! Nodes across a bad link between network namespaces: they find each other, outlive what a link
+//! does, and stop.
 //!
 //! Nobody else's code is needed, but the namespaces are.
 
@@ -8,10 +9,12 @@ use std::time::{Duration, Instant};
 use peerage_interop::{Link, Netns, Peerage, text};
 use serde_json::json;
 
-/// How long a connection that has timed out may keep its socket: the second to read our reason, on a busy machine.
+/// How long a connection that has timed out may keep its socket: the second to read our reason, on
+/// a busy machine.
 const CLOSED: Duration = Duration::from_secs(20);
 
-/// A link as bad as a poor mobile network, and with the smallest packets that every IPv4 host must take.
+/// A link as bad as a poor mobile network, and with the smallest packets that every IPv4 host must
+/// take.
 const BAD: [&str; 18] = [
     "--delay",
     "20",
@@ -108,7 +111,8 @@ fn peers_at_the_end_of_a_link_that_is_gone_time_out_and_leave_nothing_open() {
         let dropped = node.event("peer_dropped");
         assert_eq!(dropped["by_us"], true, "{dropped}");
         println!("{} after {} ms", text(&dropped["why"]), dropped["duration_ms"]);
-        // Its socket stays for the second that a peer has to read our reason; discovery goes on, and asking it takes time.
+        // Its socket stays for the second that a peer has to read our reason; discovery goes on,
+        // and asking it takes time.
         let deadline = Instant::now() + CLOSED;
         while files(node) >= connected {
             assert!(Instant::now() < deadline, "{connected} files are open, as with a peer");

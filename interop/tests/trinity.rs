@@ -70,8 +70,8 @@ fn without_a_capability_in_common_it_hears_that_it_is_useless() {
     ours.event("dial_failed");
 }
 
-// Our Disconnect takes the place of our Hello, while its Hello lies unread in our socket: closing at once would reset
-// the connection, and the reason would be lost.
+// Our Disconnect takes the place of our Hello, while its Hello lies unread in our socket: closing
+// at once would reset the connection, and the reason would be lost.
 #[test]
 fn a_server_that_is_full_says_so() {
     let Some(net) = Netns::for_test(&[THEM]) else { return };

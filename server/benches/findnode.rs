@@ -1,9 +1,10 @@
-//! FINDNODE answered by one server over loopback UDP, beside the signature operations of each: recovering
-//! who asks, and signing the two NEIGHBORS packets with 16 nodes.
+//! FINDNODE answered by one server over loopback UDP, beside the signature operations of each:
+//! recovering who asks, and signing the two NEIGHBORS packets with 16 nodes.
 //!
-//! `cargo bench -p peerage --bench findnode` ends with a table of both. The server has a thread of its own;
-//! who asks sends packets made before, and only counts what comes back, so that it costs little. Linux
-//! only: the processor time of both is read from `/proc`, so that other programs do not count.
+//! `cargo bench -p peerage --bench findnode` ends with a table of both. The server has a thread of
+//! its own; who asks sends packets made before, and only counts what comes back, so that it costs
+//! little. Linux only: the processor time of both is read from `/proc`, so that other programs do
+//! not count.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
@@ -31,7 +32,8 @@ use crate::support::time;
 /// Nodes that the server knows.
 const NODES: u8 = 64;
 
-/// Questions under way at a time: too few and the server waits, too many and the socket's buffer is full.
+/// Questions under way at a time: too few and the server waits, too many and the socket's buffer is
+/// full.
 const IN_FLIGHT: u32 = 16;
 
 /// NEIGHBORS packets per question: 12 nodes, and 4.

@@ -1,7 +1,7 @@
 //! What an idle connection costs a server beside the kernel's share: resident memory per peer.
 //!
-//! `cargo bench -p peerage --bench idle`. The clients run in a child process, so that only the server's
-//! end is measured. Not a Criterion benchmark: there is nothing to time.
+//! `cargo bench -p peerage --bench idle`. The clients run in a child process, so that only the
+//! server's end is measured. Not a Criterion benchmark: there is nothing to time.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 

@@ -1,8 +1,9 @@
 //! Messages from one server to another over loopback TCP, beside the bare primitives of both ends.
 //!
-//! `cargo bench -p peerage --bench loopback` ends with a table of both. One thread runs both servers, so
-//! that a message's time is the processor time of its whole way: protocol, queue, seal, write, read,
-//! open, queue, protocol. The limit is the cryptography and compression in it, and nothing else.
+//! `cargo bench -p peerage --bench loopback` ends with a table of both. One thread runs both
+//! servers, so that a message's time is the processor time of its whole way: protocol, queue, seal,
+//! write, read, open, queue, protocol. The limit is the cryptography and compression in it, and
+//! nothing else.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 

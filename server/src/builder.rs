@@ -125,8 +125,8 @@ impl Builder {
         self
     }
 
-    /// Discovers nodes in this way, also on a server that does not listen. By default, a server that
-    /// listens discovers, and takes datagrams at the port that it listens on.
+    /// Discovers nodes in this way, also on a server that does not listen. By default, a server
+    /// that listens discovers, and takes datagrams at the port that it listens on.
     pub fn discovery(mut self, config: DiscoveryConfig) -> Self {
         self.discovery = config;
         self.discovers = Discovers::Yes;
@@ -145,8 +145,8 @@ impl Builder {
         self.want_discovery()
     }
 
-    /// Discovers nobody and cannot be discovered, whatever else is said of discovery before or after but
-    /// by [`discovery`](Self::discovery).
+    /// Discovers nobody and cannot be discovered, whatever else is said of discovery before or
+    /// after but by [`discovery`](Self::discovery).
     pub fn no_discovery(mut self) -> Self {
         self.discovers = Discovers::No;
         self
@@ -179,8 +179,9 @@ impl Builder {
     }
 
     /// Keeps here what has to outlive a restart: the sequence number of our record, the nodes that
-    /// discovery knows, and the static and trusted nodes that were added while the server ran. Made if
-    /// missing; one server at a time. Without, the number is taken from the clock, and the rest is lost.
+    /// discovery knows, and the static and trusted nodes that were added while the server ran. Made
+    /// if missing; one server at a time. Without, the number is taken from the clock, and the rest
+    /// is lost.
     pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.data_dir = Some(path.as_ref().into());
         self

@@ -19,8 +19,8 @@ use crate::queue::Queue;
 
 /// The largest payload, in bytes: 16 MiB less one, as the frame format has it.
 ///
-/// Random data does not compress, and snappy adds about 800 bytes to 16 MiB of it: a message of this
-/// size that cannot be compressed by as much ends the connection, as no frame can hold it.
+/// Random data does not compress, and snappy adds about 800 bytes to 16 MiB of it: a message of
+/// this size that cannot be compressed by as much ends the connection, as no frame can hold it.
 pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
 
 /// What one protocol may have waiting to be sent to one peer before `send` waits, in bytes.
@@ -80,8 +80,8 @@ pub struct Channel {
 impl Channel {
     /// Two channels that lead to each other, so that a protocol can be tested with no network.
     ///
-    /// Both behave as if they were one protocol on two ends of a connection: when one end is dropped,
-    /// the other receives what is left, then `None`.
+    /// Both behave as if they were one protocol on two ends of a connection: when one end is
+    /// dropped, the other receives what is left, then `None`.
     pub fn pipe() -> (Self, Self) {
         let capability =
             Capability { name: "pipe".parse().expect("because it is a valid name"), version: 0 };

@@ -1,9 +1,10 @@
-//! The task of one connection: moves bytes between a stream, the connection's machine and the lanes of
-//! its protocols.
+//! The task of one connection: moves bytes between a stream, the connection's machine and the lanes
+//! of its protocols.
 //!
-//! It decides nothing: what bytes mean and when it is over is the machine's to say, whether to go on
-//! is peering's. It is one hand-written poll function, because its parts have to make progress
-//! independently: a peer that never reads stops writing, not reading, not the deadlines, not the orders.
+//! It decides nothing: what bytes mean and when it is over is the machine's to say, whether to go
+//! on is peering's. It is one hand-written poll function, because its parts have to make progress
+//! independently: a peer that never reads stops writing, not reading, not the deadlines, not the
+//! orders.
 
 mod lanes;
 mod leaving;
@@ -84,8 +85,8 @@ pub(crate) enum Task {
 
 impl Task {
     pub(crate) fn new(connecting: Connecting) -> Self {
-        // The machine is made where it runs: an initiator's first packet costs two curve operations,
-        // and the peering task has better things to do.
+        // The machine is made where it runs: an initiator's first packet costs two curve
+        // operations, and the peering task has better things to do.
         Self::Connecting(Some(Box::new(connecting)))
     }
 }
@@ -102,8 +103,8 @@ impl Future for Task {
                 },
                 Self::Live(live) => {
                     let polled = catch_unwind(AssertUnwindSafe(|| live.poll(cx)));
-                    // Whoever panicked, the stream that a user brought or we: a connection whose end
-                    // nobody hears of would hold its place for ever.
+                    // Whoever panicked, the stream that a user brought or we: a connection whose
+                    // end nobody hears of would hold its place for ever.
                     let fault = ready!(polled.unwrap_or_else(|_| {
                         tracing::error!("a connection panicked");
                         Poll::Ready(Fault::Local(Local::Lost))

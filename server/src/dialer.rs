@@ -60,8 +60,8 @@ pub trait Dialer: Send + Sync + 'static {
     fn dial(&self, request: DialRequest) -> BoxFuture<'_, Result<Dialed, DialError>>;
 }
 
-/// Dials TCP, both address families raced: each address is tried a quarter of a second after the one
-/// before it, or at once when that one fails; the first that answers wins.
+/// Dials TCP, both address families raced: each address is tried a quarter of a second after the
+/// one before it, or at once when that one fails; the first that answers wins.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpDialer;
 

@@ -30,7 +30,7 @@ pub struct DiscoveryConfig {
     /// resolved, is tried again later: never an error.
     pub bootnodes: Vec<Node>,
     /// Where to take datagrams. `None` is the address of
-    /// [`Builder::listen`](crate::Builder::listen) with the port that it got, and, on a server that does
-    /// not listen, any port of every IPv4 address.
+    /// [`Builder::listen`](crate::Builder::listen) with the port that it got, and, on a server that
+    /// does not listen, any port of every IPv4 address.
     pub listen: Option<SocketAddr>,
 }

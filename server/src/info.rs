@@ -35,8 +35,8 @@ pub struct PeerInfo {
     pub connected_for: Duration,
     /// Round trip of the last ping that it answered.
     pub round_trip: Option<Duration>,
-    /// By protocol name, what [`Protocol::peer_info`] says; `"handshake"` where it says nothing yet,
-    /// `"unknown"` where the protocol offers nothing.
+    /// By protocol name, what [`Protocol::peer_info`] says; `"handshake"` where it says nothing
+    /// yet, `"unknown"` where the protocol offers nothing.
     pub protocols: BTreeMap<String, Value>,
 }
 

@@ -18,7 +18,8 @@ use crate::{
     store::{List, NodeStore},
 };
 
-/// How long to gather: each write waits for the disk, and the loss of a second is nothing to discovery.
+/// How long to gather: each write waits for the disk, and the loss of a second is nothing to
+/// discovery.
 const GATHER: Duration = Duration::from_secs(1);
 
 /// How much is gathered at most: a transaction of a few milliseconds.

@@ -1,7 +1,7 @@
 //! A stand-alone Ethereum devp2p server.
 //!
-//! Give it a secret key and your protocols, start it, and it listens, dials, encrypts, negotiates and
-//! hands you peers to exchange messages with:
+//! Give it a secret key and your protocols, start it, and it listens, dials, encrypts, negotiates
+//! and hands you peers to exchange messages with:
 //!
 //! ```
 //! use peerage::{Node, Protocol, SecretKey, Server};
@@ -48,8 +48,8 @@
 //! ```
 //!
 //! What decides is in crates of its own, with no I/O: `peerage-rlpx` for one connection,
-//! `peerage-discovery` for finding nodes, `peerage-peering` for whom to be connected to. This crate is
-//! their driver on tokio: the only one that touches sockets, clocks, disks and DNS.
+//! `peerage-discovery` for finding nodes, `peerage-peering` for whom to be connected to. This crate
+//! is their driver on tokio: the only one that touches sockets, clocks, disks and DNS.
 //!
 //! ```text
 //!   listener ----> peering task <---- handles (Server)

@@ -1,7 +1,7 @@
 //! What a connection's task is told from outside: verdicts, disconnects, its protocols' lanes.
 //!
-//! A mailbox and not a queue: every order replaces or joins the one before, so it holds no more than
-//! one of each, and an idle connection's mailbox is a few words.
+//! A mailbox and not a queue: every order replaces or joins the one before, so it holds no more
+//! than one of each, and an idle connection's mailbox is a few words.
 
 use std::{
     sync::{
@@ -61,8 +61,8 @@ impl Link {
         });
     }
 
-    /// Drops what the connection's task has not taken, now that it has ended: lanes among it, so that
-    /// their protocols learn of the end.
+    /// Drops what the connection's task has not taken, now that it has ended: lanes among it, so
+    /// that their protocols learn of the end.
     pub(crate) fn clear(&self) {
         // The guard goes before the orders: dropping a lane wakes its protocol.
         let orders = std::mem::take(&mut *self.lock());

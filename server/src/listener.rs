@@ -19,8 +19,8 @@ use crate::{dialer::prepare, error::StartError};
 /// How many connections the kernel completes while we do not accept.
 const BACKLOG: i32 = 1024;
 
-/// How long to wait after accept failed. The usual cause is that no file descriptor is free, and then
-/// only time helps.
+/// How long to wait after accept failed. The usual cause is that no file descriptor is free, and
+/// then only time helps.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How many accepted connections wait for peering to judge them.
@@ -47,8 +47,8 @@ fn try_bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
         // Systems differ in the default.
         socket.set_only_v6(false)?;
     }
-    // So that a restart need not wait for the last run's connections to be forgotten. Elsewhere than
-    // on Unix the option would let two servers share a port.
+    // So that a restart need not wait for the last run's connections to be forgotten. Elsewhere
+    // than on Unix the option would let two servers share a port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

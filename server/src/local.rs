@@ -22,8 +22,8 @@ pub(crate) struct Local {
 impl Local {
     /// The record, to follow the one with the sequence number `seq`.
     ///
-    /// Behind a wildcard address we do not know where we are. Discovery will find out; without it, the
-    /// record is for this machine only.
+    /// Behind a wildcard address we do not know where we are. Discovery will find out; without it,
+    /// the record is for this machine only.
     pub(crate) fn record(&self, seq: u64) -> Result<LocalRecord, LocalRecordError> {
         let mut record = LocalRecord::new(self.key.clone(), seq);
         for (key, rlp) in &self.attributes {
@@ -76,9 +76,9 @@ impl Local {
         node
     }
 
-    /// The address that is ours without any doubt, so that nobody has to be asked: one that we were told
-    /// to listen on, and that means the same elsewhere. What is seen of an address in a local network
-    /// depends on who looks.
+    /// The address that is ours without any doubt, so that nobody has to be asked: one that we were
+    /// told to listen on, and that means the same elsewhere. What is seen of an address in a local
+    /// network depends on who looks.
     pub(crate) fn stated(&self) -> Option<LocalChange> {
         let ip = self.udp?.ip().to_canonical();
         let is_certain = !ip.is_unspecified() && (ip.is_loopback() || !is_lan(ip));

@@ -8,7 +8,8 @@ use std::{
 use peerage_node::Node;
 use tokio::{net::lookup_host, time::timeout};
 
-/// How long a name may take to be resolved: as long as a resolver takes to ask its first server twice.
+/// How long a name may take to be resolved: as long as a resolver takes to ask its first server
+/// twice.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every address of `host`; none if it has none, or the resolver does not answer in time.

@@ -1,7 +1,7 @@
 //! Asking a node what it is: connect, exchange Hellos, measure a round trip, say goodbye.
 //!
-//! A connection of its own, without a [`Server`](crate::Server): nobody is admitted here, so that also a
-//! node is heard that has nothing in common with us. The first verdicts are always yes.
+//! A connection of its own, without a [`Server`](crate::Server): nobody is admitted here, so that
+//! also a node is heard that has nothing in common with us. The first verdicts are always yes.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,8 +26,8 @@ use crate::{
 /// What is read at once: more than any message that comes before a pong, and no burden.
 const READ_SIZE: usize = 16 << 10;
 
-/// How many message ids the capabilities take that we only claim to speak. Their messages are thrown
-/// away, so the number only has to be large enough for the ids of a node that believes us.
+/// How many message ids the capabilities take that we only claim to speak. Their messages are
+/// thrown away, so the number only has to be large enough for the ids of a node that believes us.
 const CLAIMED_LENGTH: u64 = 0x40;
 
 /// How long to wait for the node to hang up after our goodbye: a round trip around the world.
@@ -40,8 +40,8 @@ pub struct PingOptions {
     pub key: SecretKey,
     /// The client name that our Hello gives.
     pub client_name: String,
-    /// The capabilities that our Hello announces. Nothing is spoken on them; but most nodes disconnect
-    /// whoever shares none with them, and then answer no ping.
+    /// The capabilities that our Hello announces. Nothing is spoken on them; but most nodes
+    /// disconnect whoever shares none with them, and then answer no ping.
     pub capabilities: Vec<Capability>,
     /// For all of it together.
     pub timeout: Duration,
@@ -216,8 +216,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Says that we leave, and waits until the node has hung up, as a socket closed with bytes unread
-    /// would be reset, and our goodbye might be lost.
+    /// Says that we leave, and waits until the node has hung up, as a socket closed with bytes
+    /// unread would be reset, and our goodbye might be lost.
     async fn goodbye(&mut self) {
         self.connection.disconnect(self.clock.now(), DisconnectReason::Requested);
         self.flush().await;

@@ -48,7 +48,8 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// A protocol named `name` (1 to 8 printable ASCII characters) with message ids 0 to `length - 1`.
+    /// A protocol named `name` (1 to 8 printable ASCII characters) with message ids 0 to
+    /// `length - 1`.
     ///
     /// Mistakes in the name or length are reported by [`Builder::start`](crate::Builder::start).
     pub fn new<F, R>(name: &str, version: u64, length: u64, run: F) -> Self
@@ -139,8 +140,8 @@ impl Protocol {
 
 /// The task of one protocol with one peer: runs it, and ends the peer when it ends.
 ///
-/// Written by hand, as there is one for every peer and protocol, and an `async` block would keep the
-/// channel three times over.
+/// Written by hand, as there is one for every peer and protocol, and an `async` block would keep
+/// the channel three times over.
 pub(crate) struct Task {
     protocol: Arc<Protocol>,
     peer: Peer,

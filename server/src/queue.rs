@@ -1,8 +1,8 @@
 //! A queue of messages that counts bytes: what stands between a connection and a protocol.
 //!
-//! Not a general channel: there is one consumer, and it takes everything that waits at once, so that a
-//! burst of small messages costs one lock and not one each. An empty queue holds no storage worth
-//! mentioning, because an idle server has two queues per peer and protocol.
+//! Not a general channel: there is one consumer, and it takes everything that waits at once, so
+//! that a burst of small messages costs one lock and not one each. An empty queue holds no storage
+//! worth mentioning, because an idle server has two queues per peer and protocol.
 
 use std::{
     collections::VecDeque,
@@ -25,8 +25,8 @@ const KEEP: usize = 4;
 ///
 /// The bound is checked before a message goes in, never against the message itself: the largest
 /// message fits in an empty queue. So a queue holds at most its limit and one message more (from a
-/// connection: and all that one read decrypts to), and the consumer at most as much again that it took
-/// out and has not looked at yet.
+/// connection: and all that one read decrypts to), and the consumer at most as much again that it
+/// took out and has not looked at yet.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limit: usize,
@@ -106,7 +106,8 @@ impl Queue {
         Poll::Ready(Ok(()))
     }
 
-    /// Adds messages whatever room there is, and empties `batch`. Says whether the queue is full now.
+    /// Adds messages whatever room there is, and empties `batch`. Says whether the queue is full
+    /// now.
     ///
     /// For the connection, which cannot put back what it has decrypted: it stops reading instead.
     pub(crate) fn push_all(&self, batch: &mut Vec<Message>) -> bool {
@@ -127,8 +128,8 @@ impl Queue {
         full
     }
 
-    /// Takes everything that waits into `batch`, which must be empty. `Ready(Err)` once the queue is
-    /// closed and empty.
+    /// Takes everything that waits into `batch`, which must be empty. `Ready(Err)` once the queue
+    /// is closed and empty.
     pub(crate) fn poll_take(
         &self,
         cx: &mut Context<'_>,

@@ -1,7 +1,8 @@
-//! The peering task: carries messages between `peerage-peering` and everything that touches the world.
+//! The peering task: carries messages between `peerage-peering` and everything that touches the
+//! world.
 //!
-//! It decides nothing. What it is told goes into the machine, what the machine wants is done here, by
-//! one method per output. No message of a protocol ever passes through it.
+//! It decides nothing. What it is told goes into the machine, what the machine wants is done here,
+//! by one method per output. No message of a protocol ever passes through it.
 
 mod carry;
 
@@ -95,8 +96,8 @@ pub(crate) struct Plan {
 
 /// Starts every task of a server.
 pub(crate) fn start(mut plan: Plan) -> Server {
-    // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a name
-    // one each, and the rest is the user's own.
+    // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a
+    // name one each, and the rest is the user's own.
     let (tell, told) = mpsc::unbounded_channel();
     let (accepted_sender, accepted) = mpsc::channel(listener::UNJUDGED);
     let (accepting, may_accept) = watch::channel(false);

@@ -1,7 +1,7 @@
 //! The handle of a running server.
 //!
-//! Not here: anything that runs. A handle posts commands to the peering task, and reads the copy of the
-//! roster that it keeps.
+//! Not here: anything that runs. A handle posts commands to the peering task, and reads the copy of
+//! the roster that it keeps.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,8 +26,8 @@ use crate::{
 
 /// A running server. Cheap to clone: every clone is a handle of the same server.
 ///
-/// The server stops when [`stop`](Self::stop) is called or its last handle is dropped. Commands given to
-/// a server that has stopped do nothing.
+/// The server stops when [`stop`](Self::stop) is called or its last handle is dropped. Commands
+/// given to a server that has stopped do nothing.
 #[derive(Clone)]
 pub struct Server(pub(crate) Arc<Handle>);
 
@@ -63,8 +63,8 @@ impl Server {
     }
 
     /// Makes a node static: connected to for ever, in a place of its own, even on a full server. A
-    /// static node that is named with another endpoint is dialed there from now on. Outlives a restart
-    /// with a [data directory](Builder::data_dir).
+    /// static node that is named with another endpoint is dialed there from now on. Outlives a
+    /// restart with a [data directory](Builder::data_dir).
     pub fn add_static(&self, node: Node) {
         self.tell(Input::AddStatic { node });
     }
@@ -74,8 +74,8 @@ impl Server {
         self.tell(Input::RemoveStatic { id });
     }
 
-    /// Trusts a node: it may always connect, even to a full server. Does not dial it. Outlives a restart
-    /// with a [data directory](Builder::data_dir); its key is enough.
+    /// Trusts a node: it may always connect, even to a full server. Does not dial it. Outlives a
+    /// restart with a [data directory](Builder::data_dir); its key is enough.
     pub fn add_trusted(&self, node: Node) {
         // Fails if the server has stopped.
         let _ = self.0.tell.send(Told::Trust(Box::new(node)));
@@ -107,8 +107,8 @@ impl Server {
 
     /// Makes a connection of a stream that the embedding program brings: a pipe, a proxy's tunnel.
     ///
-    /// Waits until the node at its other end is a peer, and gives its id. Throttles and net restriction
-    /// do not hold for it, limits do.
+    /// Waits until the node at its other end is a peer, and gives its id. Throttles and net
+    /// restriction do not hold for it, limits do.
     pub async fn connect_stream(
         &self,
         stream: impl Transport + 'static,
@@ -131,8 +131,8 @@ impl Server {
     }
 
     /// Stops the server: every peer is told so, and every task ends within
-    /// [`Builder::stop_timeout`], but for a protocol that blocks its thread: nobody can end that, so it
-    /// is waited for. May be called more than once, and from more than one task.
+    /// [`Builder::stop_timeout`], but for a protocol that blocks its thread: nobody can end that,
+    /// so it is waited for. May be called more than once, and from more than one task.
     pub async fn stop(&self) {
         // Fails if it has stopped already.
         let _ = self.0.tell.send(Told::Stop);

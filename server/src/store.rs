@@ -1,20 +1,21 @@
 //! The node database: what a server knows of other nodes, kept over restarts.
 //!
-//! Discovery says what to keep ([`StoreOp`]) and is given [`SeedNode`]s at the start; both versions write the
-//! same rows. A user's static and trusted nodes that were added at run time are kept here too.
-//! [`RedbStore`] is a file, [`MemoryStore`] forgets; they answer alike.
+//! Discovery says what to keep ([`StoreOp`]) and is given [`SeedNode`]s at the start; both versions
+//! write the same rows. A user's static and trusted nodes that were added at run time are kept here
+//! too. [`RedbStore`] is a file, [`MemoryStore`] forgets; they answer alike.
 //!
-//! Not here: who writes when. A call blocks, for a disk's flush if it writes: collect operations for about
-//! a second, and [`apply`](NodeStore::apply) them at once, away from the tasks that must not wait.
+//! Not here: who writes when. A call blocks, for a disk's flush if it writes: collect operations
+//! for about a second, and [`apply`](NodeStore::apply) them at once, away from the tasks that must
+//! not wait.
 //!
 //! **What goes first.** A node's rank says how much it is worth: below are nodes that never
-//! answered, then those that did, and above those that may be seeds; older ones first in each. What is too
-//! many is taken from below.
+//! answered, then those that did, and above those that may be seeds; older ones first in each. What
+//! is too many is taken from below.
 //!
 //! # Security
 //!
-//! Strangers write here: every PING from a new key makes a row. Their number is bounded, and however many
-//! they are, they push out only one another, never a node that answered.
+//! Strangers write here: every PING from a new key makes a row. Their number is bounded, and
+//! however many they are, they push out only one another, never a node that answered.
 
 mod disk;
 mod memory;
@@ -32,13 +33,15 @@ use peerage_node::{Node, NodeId};
 /// Keeps what is known of nodes. Time is that of UNIX, as it must outlive the process.
 ///
 /// A wrong clock does no lasting harm: times in the future become the present, at the latest when
-/// [`prune`](Self::prune) sees them. A clock that is far ahead makes everything old, and costs the seeds.
+/// [`prune`](Self::prune) sees them. A clock that is far ahead makes everything old, and costs the
+/// seeds.
 pub trait NodeStore: Send + 'static {
-    /// Writes all of `ops` or, if it fails, none: and once it returned `Ok`, they outlive any crash.
+    /// Writes all of `ops` or, if it fails, none: and once it returned `Ok`, they outlive any
+    /// crash.
     fn apply(&mut self, now: Duration, ops: &[StoreOp]) -> Result<(), StoreError>;
 
-    /// Up to `count` nodes, chosen by `random`, that answered at the address they are known at within
-    /// `max_age` before `now`.
+    /// Up to `count` nodes, chosen by `random`, that answered at the address they are known at
+    /// within `max_age` before `now`.
     ///
     /// # Security
     ///
@@ -66,14 +69,15 @@ pub trait NodeStore: Send + 'static {
         Ok(self.len()? == 0)
     }
 
-    /// Drops what is older than [`Bounds`] allows, and returns how many nodes that were. To be called at
-    /// the start and then now and then, such as once per hour.
+    /// Drops what is older than [`Bounds`] allows, and returns how many nodes that were. To be
+    /// called at the start and then now and then, such as once per hour.
     fn prune(&mut self, now: Duration) -> Result<usize, StoreError>;
 
     /// The nodes of a list, in the order of their ids.
     fn listed(&self, list: List) -> Result<Vec<Node>, StoreError>;
 
-    /// Puts `node` on a list, in the place of what stood there for its id. Whether the id is new there.
+    /// Puts `node` on a list, in the place of what stood there for its id. Whether the id is new
+    /// there.
     ///
     /// A node of a DNS name is kept by that name, not by the address it stood for.
     fn add_listed(&mut self, list: List, node: &Node) -> Result<bool, StoreError>;
@@ -104,8 +108,8 @@ pub struct Bounds {
     /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. A start
     /// needs a few dozen seeds; the rest is spare for those that left, and costs 6 MB by default.
     pub nodes: usize,
-    /// How long after its last PONG a node is kept: long enough for a server that was switched off for a
-    /// holiday to find its way back.
+    /// How long after its last PONG a node is kept: long enough for a server that was switched off
+    /// for a holiday to find its way back.
     pub answered: Duration,
     /// How long after it was last heard of a node is kept that never sent a PONG.
     pub unanswered: Duration,
@@ -125,8 +129,8 @@ impl Default for Bounds {
 /// What is kept of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Where the node says that it is, and its record if it has one. A record is never replaced by an
-    /// older one, nor by what was not signed.
+    /// Where the node says that it is, and its record if it has one. A record is never replaced by
+    /// an older one, nor by what was not signed.
     pub node: Option<Node>,
     /// How the node did at each address, at most 4.
     pub contacts: Vec<Contact>,

@@ -1,7 +1,7 @@
 //! When the tasks of hosts are to be woken.
 //!
-//! Most alarms are moved before they ring, as a timeout is by every answer. So they are kept apart from the hosts: to
-//! see that one has been moved, nothing of a host has to be touched.
+//! Most alarms are moved before they ring, as a timeout is by every answer. So they are kept apart
+//! from the hosts: to see that one has been moved, nothing of a host has to be touched.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The clocks of a host: they drift, the wall clock jumps, and the monotonic one begins anew at each start.
+//! The clocks of a host: they drift, the wall clock jumps, and the monotonic one begins anew at
+//! each start.
 
 use std::time::Duration;
 

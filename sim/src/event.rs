@@ -61,6 +61,7 @@ pub enum HostEvent {
     },
     /// There is something to read, or room to write.
     Stream(Socket),
-    /// A time that the program asked for has come; with the number that it gave. To a node, that is one of its tasks.
+    /// A time that the program asked for has come; with the number that it gave. To a node, that is
+    /// one of its tasks.
     Wake(u64),
 }

@@ -10,7 +10,8 @@ use arbitrary::{Result, Unstructured};
 
 use crate::{Chat, Crash, HostId, LinkProfile, NatKind, NodeSpec, Place, Settings, World};
 
-/// A small world of three to six nodes, and what happens to it: no rule is broken, and everybody stops in the end.
+/// A small world of three to six nodes, and what happens to it: no rule is broken, and everybody
+/// stops in the end.
 pub fn world(data: &[u8]) {
     let mut u = Unstructured::new(data);
     // A world that was described to its end is as good as one that was cut off.

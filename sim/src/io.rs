@@ -17,10 +17,12 @@ use crate::{
     world::Settings,
 };
 
-/// A program on a host that is not one of the shipping machines: an adversary, a probe, a researcher's own.
+/// A program on a host that is not one of the shipping machines: an adversary, a probe, a
+/// researcher's own.
 ///
-/// It is told what happens, and does what it likes by [`Io`]. It draws randomness from [`Io::random`] only, and
-/// iterates over nothing that has no order, so that the same seed gives the same trace.
+/// It is told what happens, and does what it likes by [`Io`]. It draws randomness from
+/// [`Io::random`] only, and iterates over nothing that has no order, so that the same seed gives
+/// the same trace.
 pub trait Actor: std::fmt::Debug {
     /// The host has started, or started anew.
     fn on_start(&mut self, io: &mut Io<'_>);
@@ -76,13 +78,14 @@ impl Io<'_> {
         self.net.send(self.at, self.queue, self.host, None, to, bytes);
     }
 
-    /// Sends a datagram that seems to come from `from`, as a network without ingress filters lets it.
+    /// Sends a datagram that seems to come from `from`, as a network without ingress filters lets
+    /// it.
     pub fn send_as(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.net.send(self.at, self.queue, self.host, Some(from), to, bytes);
     }
 
-    /// Opens a stream; [`HostEvent::Connected`] or [`HostEvent::ConnectFailed`] follows, or nothing if nobody
-    /// answers.
+    /// Opens a stream; [`HostEvent::Connected`] or [`HostEvent::ConnectFailed`] follows, or nothing
+    /// if nobody answers.
     pub fn connect(&mut self, to: SocketAddr) -> Socket {
         self.net.connect(self.at, self.queue, self.host, to)
     }
@@ -127,7 +130,8 @@ impl Io<'_> {
         self.queue.plan(at, Event::Host { host, epoch, event: HostEvent::Wake(token) });
     }
 
-    /// Has a task of a node woken when the monotonic clock shows `due`, and at no other time; `None` is never.
+    /// Has a task of a node woken when the monotonic clock shows `due`, and at no other time;
+    /// `None` is never.
     pub(crate) fn set_alarm(&mut self, task: u64, due: Option<Instant>) {
         let host = self.host;
         let Some(due) = due else { return self.alarms.cancel(host, task) };
@@ -145,8 +149,8 @@ impl Io<'_> {
         }
     }
 
-    /// Passes a message between two tasks: it takes a random while, but does not overtake the one before on
-    /// the same way, which arrives at `last`.
+    /// Passes a message between two tasks: it takes a random while, but does not overtake the one
+    /// before on the same way, which arrives at `last`.
     pub(crate) fn mail(&mut self, last: &mut Instant, mail: Mail) {
         let delay = up_to(self.random, self.settings.task_delay);
         *last = (*last).max(self.at + delay);

@@ -1,7 +1,7 @@
 //! The rules that hold in every world, and the first breach of one.
 //!
-//! The ledger sees what honest nodes do from outside: it does not ask the machines whether they keep the rules,
-//! but for what only they know (slots, memory). Adversaries are under no rule.
+//! The ledger sees what honest nodes do from outside: it does not ask the machines whether they
+//! keep the rules, but for what only they know (slots, memory). Adversaries are under no rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,13 +28,14 @@ const MAX_PINGS: usize = 4_096;
 /// Within what time what has to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Two honest nodes that can reach each other may see a connection differently for this long: a half-open
-    /// end is found out after 30 s of silence, and its goodbye may take a while.
+    /// Two honest nodes that can reach each other may see a connection differently for this long: a
+    /// half-open end is found out after 30 s of silence, and its goodbye may take a while.
     pub agreement: Duration,
     /// From a stop to its end: the close deadline, the server's own five seconds, and slow mail.
     pub stop: Duration,
-    /// Bytes that a connection may hold once it is open, beside one message that is arriving: what simulated nodes
-    /// have to say is small. The bounds of everything else follow from the settings of its machines.
+    /// Bytes that a connection may hold once it is open, beside one message that is arriving: what
+    /// simulated nodes have to say is small. The bounds of everything else follow from the settings
+    /// of its machines.
     pub per_peer: usize,
 }
 

@@ -1,8 +1,8 @@
 //! A world of Ethereum devp2p nodes in one thread and in virtual time, reproducible from a seed.
 //!
-//! Its hosts are made of the shipping machines (`peerage-rlpx`, `peerage-discovery`, `peerage-peering`), not of
-//! models of them; its network delays, loses, splits and breaks what they send. The same seed gives the same
-//! [`Trace`], byte for byte, on every machine.
+//! Its hosts are made of the shipping machines (`peerage-rlpx`, `peerage-discovery`,
+//! `peerage-peering`), not of models of them; its network delays, loses, splits and breaks what
+//! they send. The same seed gives the same [`Trace`], byte for byte, on every machine.
 //!
 //! ```
 //! use std::time::Duration;

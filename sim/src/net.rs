@@ -126,8 +126,8 @@ impl Net {
         host
     }
 
-    /// Adds a host at `ip` behind a gateway of this kind at `outside`, which is made if there is none.
-    /// A firewall has the address of its host.
+    /// Adds a host at `ip` behind a gateway of this kind at `outside`, which is made if there is
+    /// none. A firewall has the address of its host.
     pub(crate) fn add_behind(&mut self, kind: NatKind, outside: IpAddr, ip: IpAddr) -> HostId {
         let gateway = match self.places.get(&outside) {
             Some(Place::Gateway(gateway)) => *gateway,
@@ -224,8 +224,8 @@ impl Net {
         }
     }
 
-    /// Sends a datagram, with a source address that is not the host's if `forged` is one. What becomes of it is
-    /// the network's secret.
+    /// Sends a datagram, with a source address that is not the host's if `forged` is one. What
+    /// becomes of it is the network's secret.
     pub(crate) fn send(
         &mut self,
         now: Instant,

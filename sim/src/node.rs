@@ -1,11 +1,12 @@
 //! A node: the shipping machines of one host, and what carries messages between them.
 //!
-//! The simulator's twin of the `peerage` server, and like it a driver that decides nothing. Where the server has
-//! tasks and channels, this has mail that takes a random while, so that whatever can cross does.
+//! The simulator's twin of the `peerage` server, and like it a driver that decides nothing. Where
+//! the server has tasks and channels, this has mail that takes a random while, so that whatever can
+//! cross does.
 //!
 //! ```text
-//!    datagrams <--> V4 ----Candidate, Located----> peering <----Identified, Ready, Closed---- Connection <--> streams
-//!                      <----Want, Resolve----------        -----Admit, Disconnect---------->
+//!    datagrams <--> V4 ---Candidate, Located--> peering <--Identified, Ready, Closed-- Connection
+//!                      <--Want, Resolve--------         ---Admit, Disconnect--------->
 //! ```
 
 mod carry;

@@ -46,7 +46,8 @@ pub struct Group {
     pub size: Size,
     /// Where they are: each takes the next place.
     pub places: &'static [Place],
-    /// When they start: each at some moment between these, in thousandths of the span; `None` is not by itself.
+    /// When they start: each at some moment between these, in thousandths of the span; `None` is
+    /// not by itself.
     pub starts: Option<(u32, u32)>,
     /// Whom they know to begin with.
     pub knows: Knows,
@@ -100,7 +101,8 @@ pub struct Act {
 /// What can happen.
 #[derive(Debug)]
 pub enum What {
-    /// This many adversaries come, in hundredths of the number of nodes; they are after the first node of a group.
+    /// This many adversaries come, in hundredths of the number of nodes; they are after the first
+    /// node of a group.
     Adversaries {
         /// What they do.
         kind: AdversaryKind,

@@ -1,6 +1,7 @@
 //! Everything that happened, as a running hash and, where wanted, as lines of text.
 //!
-//! Two runs are the same if their hashes are; [`first_difference`] shows where two that are not part.
+//! Two runs are the same if their hashes are; [`first_difference`] shows where two that are not
+//! part.
 
 use std::fmt::Write as _;
 
@@ -75,7 +76,8 @@ impl Trace {
         text
     }
 
-    /// Notes an event. `numbers` and `bytes` are hashed; `what` is for people, and must follow from the same.
+    /// Notes an event. `numbers` and `bytes` are hashed; `what` is for people, and must follow from
+    /// the same.
     pub(crate) fn note(
         &mut self,
         at: Instant,
@@ -102,7 +104,8 @@ impl Trace {
     }
 }
 
-/// Where two traces part: the number of the line, from 0, and what each has there; `None` if they are the same.
+/// Where two traces part: the number of the line, from 0, and what each has there; `None` if they
+/// are the same.
 pub fn first_difference<'a>(
     one: impl IntoIterator<Item = &'a str>,
     other: impl IntoIterator<Item = &'a str>,

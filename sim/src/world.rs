@@ -39,7 +39,8 @@ const MAX_DEFERRED: usize = 256;
 pub struct Settings {
     /// How the ways between hosts behave.
     pub link: LinkProfile,
-    /// How long a message between two tasks of a host may take: races between them are found by that.
+    /// How long a message between two tasks of a host may take: races between them are found by
+    /// that.
     pub task_delay: Duration,
     /// How much the clocks of hosts drift, in parts per million either way.
     pub drift_ppm: u32,
@@ -215,8 +216,8 @@ impl World {
         self.settle(host);
     }
 
-    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at once. One that stands
-    /// still hears of it when it goes on.
+    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at
+    /// once. One that stands still hears of it when it goes on.
     pub fn stop(&mut self, host: HostId) {
         if !self.is_up(host) {
             return;
@@ -265,7 +266,8 @@ impl World {
         self.hosts[host.index()].clock.jump(seconds);
     }
 
-    /// Puts a host into a part of the network; hosts in different parts cannot reach each other. All begin in 0.
+    /// Puts a host into a part of the network; hosts in different parts cannot reach each other.
+    /// All begin in 0.
     pub fn set_part(&mut self, host: HostId, part: u32) {
         self.net.set_group(host, part);
     }
@@ -280,7 +282,8 @@ impl World {
         self.settings.names = names;
     }
 
-    /// The user of a node makes another one static. Nothing happens where no node runs, here and below.
+    /// The user of a node makes another one static. Nothing happens where no node runs, here and
+    /// below.
     pub fn add_static(&mut self, host: HostId, node: Named) {
         self.tell(host, Input::AddStatic { node });
     }
@@ -306,7 +309,8 @@ impl World {
         self.settle(host);
     }
 
-    /// Lets everything happen until `until`. An error is the first rule that was broken; the world stands still there.
+    /// Lets everything happen until `until`. An error is the first rule that was broken; the world
+    /// stands still there.
     pub fn run_until(&mut self, until: Instant) -> Result<(), Violation> {
         while let Some((at, event)) = self.queue.pop(until) {
             self.now = at;
@@ -372,7 +376,8 @@ impl World {
         self.ledger.host_of(id)
     }
 
-    /// How a node is named to others, running or not: by its key and the address that they reach it at.
+    /// How a node is named to others, running or not: by its key and the address that they reach it
+    /// at.
     ///
     /// # Panics
     ///

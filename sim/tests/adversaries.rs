@@ -172,7 +172,8 @@ fn a_slow_reader_is_cut_off_once_nothing_more_goes_out_to_it() {
             last.push(held(&evil, node));
         }
     });
-    // Both come in. Some 10 s fill what its system takes, then 20 s pass; it may come back, and loses that too.
+    // Both come in. Some 10 s fill what its system takes, then 20 s pass; it may come back, and
+    // loses that too.
     let first = last.iter().position(|held| *held == 2).unwrap();
     let then = last[first..].iter().position(|held| *held == 0).unwrap();
     assert!((20..60).contains(&then), "{last:?}");
@@ -185,7 +186,8 @@ fn a_slow_writer_is_through_with_its_handshake_in_time_or_out() {
     let mut most = 0;
     siege.run(240, |_, node| most = most.max(node.counts().handshakes));
     assert!((1..=8).contains(&most), "{most} handshakes at once");
-    // Whoever dribbles never comes to say which network it is on, but is not silent either: it holds a slot.
+    // Whoever dribbles never comes to say which network it is on, but is not silent either: it
+    // holds a slot.
     assert!(siege.honest.iter().any(|host| siege.held(siege.world.node(*host).unwrap()) > 0));
     assert_eq!(siege.strangers(), 0);
 }
@@ -237,7 +239,8 @@ fn an_eclipse_gets_no_more_of_a_table_than_its_subnets_may_have() {
         assert!(held <= 2 * 10, "{host}: {held}");
     }
     assert!(metrics::held(&siege.world, siege.honest[0], &siege.evil).0 > 0);
-    // It may have every inbound slot there is: those that are for dialed peers are out of its reach.
+    // It may have every inbound slot there is: those that are for dialed peers are out of its
+    // reach.
     for host in &siege.honest {
         let node = siege.world.node(*host).unwrap();
         let honest = node.peer_count() - siege.held(node);

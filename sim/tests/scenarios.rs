@@ -1,6 +1,8 @@
-//! Every scenario: over fixed seeds its result table is as it was reviewed, and over a fresh one no rule is broken.
+//! Every scenario: over fixed seeds its result table is as it was reviewed, and over a fresh one no
+//! rule is broken.
 //!
-//! A table that changed for a reason is accepted with `INSTA_UPDATE=always cargo test -p peerage-sim --test scenarios`.
+//! A table that changed for a reason is accepted with
+//! `INSTA_UPDATE=always cargo test -p peerage-sim --test scenarios`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -1,4 +1,5 @@
-//! Worlds of a few hosts: that they are reproducible, and that what a network does to nodes is survived.
+//! Worlds of a few hosts: that they are reproducible, and that what a network does to nodes is
+//! survived.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

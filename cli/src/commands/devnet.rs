@@ -1,4 +1,5 @@
-//! `peerage devnet`: a private network in one process, as a demonstration and as a check of the whole.
+//! `peerage devnet`: a private network in one process, as a demonstration and as a check of the
+//! whole.
 
 mod demo;
 mod files;
@@ -37,12 +38,12 @@ const DIAL_AGAIN: Duration = Duration::from_secs(3);
 /// Loopback, on a port of the system's choice.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Lets servers in this process find each other, connect into a full mesh, each with each, and exchange
-/// messages in pairs.
+/// Lets servers in this process find each other, connect into a full mesh, each with each, and
+/// exchange messages in pairs.
 ///
-/// The servers listen on loopback, on ports of the system's choice. Each is told of a boot node, which takes
-/// no connections, and of nothing else: all others it finds by discovery over UDP. The exit code is 0 only if
-/// every connection came up and every message came through.
+/// The servers listen on loopback, on ports of the system's choice. Each is told of a boot node,
+/// which takes no connections, and of nothing else: all others it finds by discovery over UDP. The
+/// exit code is 0 only if every connection came up and every message came through.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage devnet

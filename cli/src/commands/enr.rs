@@ -198,7 +198,8 @@ fn to_text(record: &Record) -> String {
     format!("{}entries\n{}", fields.render(""), entries.render("  "))
 }
 
-/// The value of an entry for people. An entry with a known key and a strange value is shown as it is.
+/// The value of an entry for people. An entry with a known key and a strange value is shown as it
+/// is.
 fn value_text(record: &Record, key: &[u8], value: &[u8]) -> String {
     match known(record, key) {
         Some(Value::String(text)) => text,

@@ -15,8 +15,9 @@ use tokio::{runtime::Runtime, task::JoinSet, time::timeout};
 use self::show::Show;
 use crate::{args::LookupFor, failure::Failure, key_file, log::LogArgs, probe};
 
-/// Keys tried to find one close to an id: they share 12 bits with it on average, so that in a network of
-/// up to 60,000 nodes the id is among the 16 that are closest to that key. A fraction of a second.
+/// Keys tried to find one close to an id: they share 12 bits with it on average, so that in a
+/// network of up to 60,000 nodes the id is among the 16 that are closest to that key. A fraction of
+/// a second.
 const KEYS_TRIED: u64 = 4096;
 
 /// Walks the network from node to node, by discovery v4, and shows who is closest to a target.

@@ -37,9 +37,10 @@ const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Runs a node until SIGINT or SIGTERM.
 ///
-/// It finds others by discovery over UDP, beginning with --bootnodes, and connects to those it finds.
-/// Without --echo the node speaks no capability: it connects to anybody, and most nodes leave it at once.
-/// SIGUSR1 prints the discovery table to standard error; with --json it is an event.
+/// It finds others by discovery over UDP, beginning with --bootnodes, and connects to those it
+/// finds. Without --echo the node speaks no capability: it connects to anybody, and most nodes
+/// leave it at once. SIGUSR1 prints the discovery table to standard error; with --json it is an
+/// event.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage run --data-dir ./node --listen 127.0.0.1:30303 --echo demo/1/4

@@ -1,4 +1,5 @@
-//! `peerage sim`: a network of the shipping machines in one thread and in virtual time, reproducible from a seed.
+//! `peerage sim`: a network of the shipping machines in one thread and in virtual time,
+//! reproducible from a seed.
 
 mod export;
 mod file;
@@ -17,10 +18,12 @@ use peerage_sim::{Violation, scenario::OptionsError};
 
 use crate::failure::Failure;
 
-/// Simulates a network of thousands of nodes from one seed: the same seed gives the same events, on every machine.
+/// Simulates a network of thousands of nodes from one seed: the same seed gives the same events, on
+/// every machine.
 ///
-/// The nodes are made of the code that runs in a server; the network, the clocks and the time are not real. The exit
-/// code is 1 if a rule was broken that holds in every network, such as slots that are exceeded.
+/// The nodes are made of the code that runs in a server; the network, the clocks and the time are
+/// not real. The exit code is 1 if a rule was broken that holds in every network, such as slots
+/// that are exceeded.
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,

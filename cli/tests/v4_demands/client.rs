@@ -12,12 +12,12 @@ use crate::wire::{
     ENR_REQUEST, ENR_RESPONSE, FIND_NODE, Item, PING, PONG, Packet, Raw, endpoint_of, list, seal,
 };
 
-/// How long an answer may take before the test fails. Nothing else is timed by it: a test that passes never
-/// waits for something not to come.
+/// How long an answer may take before the test fails. Nothing else is timed by it: a test that
+/// passes never waits for something not to come.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// For how long a node that has just proved its address is not asked anything, not even whether it is still
-/// there. A test that was held up for longer than this has to put up with questions.
+/// For how long a node that has just proved its address is not asked anything, not even whether it
+/// is still there. A test that was held up for longer than this has to put up with questions.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// For how long a packet is valid, in seconds.
@@ -123,7 +123,8 @@ impl Client {
         }
     }
 
-    /// The next two packets, which must be a PONG that answers `ping` and a PING, in any order: the PING's hash.
+    /// The next two packets, which must be a PONG that answers `ping` and a PING, in any order: the
+    /// PING's hash.
     pub(crate) fn pong_and_ping(&self, ping: &[u8; 32]) -> [u8; 32] {
         let (first, second) = (self.any(), self.any());
         let (pong, asked) = if first.kind == PONG { (first, second) } else { (second, first) };
@@ -158,8 +159,9 @@ impl Client {
         self.pong(asked);
     }
 
-    /// Asks for the record, and demands that nothing else comes before the answer. What this follows was
-    /// answered with nothing more than has been read: packets are answered in the order in which they come.
+    /// Asks for the record, and demands that nothing else comes before the answer. What this
+    /// follows was answered with nothing more than has been read: packets are answered in the order
+    /// in which they come.
     pub(crate) fn nothing_but_the_record(&self) -> Vec<u8> {
         let request = self.enr_request();
         let response = self.next(ENR_RESPONSE);
@@ -167,8 +169,8 @@ impl Client {
         response.data[1].encoded().to_vec()
     }
 
-    /// The same for a client that has not proved its address: all that may come before the answer to a good
-    /// ping is a PING that asks for a proof.
+    /// The same for a client that has not proved its address: all that may come before the answer
+    /// to a good ping is a PING that asks for a proof.
     pub(crate) fn nothing_but_a_ping(&self) {
         let ping = self.ping();
         loop {

@@ -1,9 +1,9 @@
-//! What a node of discovery v4 has to do and to leave, of a running `peerage run`, over real UDP from two loopback
-//! addresses.
+//! What a node of discovery v4 has to do and to leave, of a running `peerage run`, over real UDP
+//! from two loopback addresses.
 //!
-//! Restated from the specification; section 3.1 of the inventory has the same demands in the same order. That
-//! something is not answered is shown without waiting: the next thing that comes is the answer to what was
-//! sent after it.
+//! Restated from the specification; section 3.1 of the inventory has the same demands in the same
+//! order. That something is not answered is shown without waiting: the next thing that comes is the
+//! answer to what was sent after it.
 //!
 //! Spec: [discv4.md](https://github.com/ethereum/devp2p/blob/master/discv4.md).
 
@@ -197,15 +197,16 @@ fn start() -> (Server, Client) {
     (server, client)
 }
 
-/// Demands the PONG to `ping` and the PING that asks for a proof, gives it, and demands that nothing else comes.
+/// Demands the PONG to `ping` and the PING that asks for a proof, gives it, and demands that
+/// nothing else comes.
 fn prove_and_expect_no_more(client: &mut Client, ping: &[u8; 32]) {
     let asked = client.pong_and_ping(ping);
     client.prove(&asked);
     client.nothing_but_the_record();
 }
 
-/// An endpoint that is not the one, in a form that is not the usual one either: no ports, and an IPv4 address of
-/// documentation in 16 bytes.
+/// An endpoint that is not the one, in a form that is not the usual one either: no ports, and an
+/// IPv4 address of documentation in 16 bytes.
 fn nowhere() -> Raw {
     let ip = Ipv4Addr::new(192, 0, 2, 0).to_ipv6_mapped();
     endpoint(IpAddr::V6(ip), 0, 0)

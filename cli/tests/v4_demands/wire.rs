@@ -1,5 +1,5 @@
-//! The packets of discovery v4, written and read anew from the specification: a mistake in the codec of ours does not show to
-//! itself. Also writes packets that no node should send.
+//! The packets of discovery v4, written and read anew from the specification: a mistake in the
+//! codec of ours does not show to itself. Also writes packets that no node should send.
 //!
 //! Spec: [discv4.md](https://github.com/ethereum/devp2p/blob/master/discv4.md#wire-protocol).
 

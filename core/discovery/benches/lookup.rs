@@ -1,9 +1,9 @@
-//! A cold lookup: a node that knows one other finds the nodes closest to a target, in virtual time and
-//! with real signatures.
+//! A cold lookup: a node that knows one other finds the nodes closest to a target, in virtual time
+//! and with real signatures.
 //!
-//! `cargo bench -p peerage-discovery --bench lookup` ends with a table. Its times are those of the node
-//! that looks; the limit is the signatures it made and the keys it recovered, and nothing else. The
-//! others only answer, from tables that were filled before.
+//! `cargo bench -p peerage-discovery --bench lookup` ends with a table. Its times are those of the
+//! node that looks; the limit is the signatures it made and the keys it recovered, and nothing
+//! else. The others only answer, from tables that were filled before.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
@@ -97,8 +97,8 @@ impl Net {
         self.next += 1;
         let key = SecretKey::generate(&mut self.random);
         let mut v4 = machine(&key, own, self.now, &mut self.random);
-        // The refresh at the start finds nothing to begin with, and comes back in 5 s: so all that follows
-        // is for the lookup.
+        // The refresh at the start finds nothing to begin with, and comes back in 5 s: so all that
+        // follows is for the lookup.
         v4.handle_timeout(self.now);
         let target = Target(self.random.bytes());
         let start = self.now;

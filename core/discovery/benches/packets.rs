@@ -1,5 +1,5 @@
-//! Packets written and read, beside what their signature operations alone cost: the limit. The aim is
-//! 0.9 of its speed.
+//! Packets written and read, beside what their signature operations alone cost: the limit. The aim
+//! is 0.9 of its speed.
 //!
 //! `cargo bench -p peerage-discovery --bench packets` ends with a table of both.
 

@@ -1,5 +1,5 @@
-//! What the table and its surroundings cost per packet, with 10,000 nodes known: all of it should vanish
-//! beside the signature operations of that packet (tens of microseconds).
+//! What the table and its surroundings cost per packet, with 10,000 nodes known: all of it should
+//! vanish beside the signature operations of that packet (tens of microseconds).
 //!
 //! `cargo bench -p peerage-discovery --bench table`
 

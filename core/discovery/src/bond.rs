@@ -10,11 +10,12 @@ use std::{net::IpAddr, time::Duration};
 use peerage_machine::{ExpiringMap, Instant};
 use peerage_node::{NodeId, SubnetCounts, is_lan};
 
-/// How many proofs are kept of each kind: one per node that talks to us in a day, at about 150 bytes.
+/// How many proofs are kept of each kind: one per node that talks to us in a day, at about 150
+/// bytes.
 const MAX_PROOFS: usize = 16_384;
 
-/// How many nodes of one public /24 or /64 may be proved at a time. Who has one network and many keys
-/// would otherwise push out the proofs of everybody else.
+/// How many nodes of one public /24 or /64 may be proved at a time. Who has one network and many
+/// keys would otherwise push out the proofs of everybody else.
 const MAX_PER_SUBNET: usize = 128;
 
 /// Pings of one peer are reported to be kept this far apart: what is kept says "in the last day".
@@ -38,8 +39,8 @@ pub(crate) struct Bonds {
     ///
     /// # Security
     ///
-    /// Anyone can fill it with forged addresses. It decides nothing but whether we ping before we ask.
-    /// With when it was last reported to be kept.
+    /// Anyone can fill it with forged addresses. It decides nothing but whether we ping before we
+    /// ask. With when it was last reported to be kept.
     pinged_us: ExpiringMap<Peer, Instant>,
 }
 
@@ -53,8 +54,8 @@ impl Bonds {
         }
     }
 
-    /// Notes that `peer` answered a ping of ours. Whether that was noted: not when too many nodes of its
-    /// network are proved.
+    /// Notes that `peer` answered a ping of ours. Whether that was noted: not when too many nodes
+    /// of its network are proved.
     pub(crate) fn prove(&mut self, now: Instant, peer: Peer) -> bool {
         self.prove_for(now, peer, self.lifetime)
     }
@@ -87,7 +88,8 @@ impl Bonds {
         self.proved.get(&peer, now).is_some()
     }
 
-    /// Notes that `peer` pinged us, which it does to get a proof of us. Whether that is news worth keeping.
+    /// Notes that `peer` pinged us, which it does to get a proof of us. Whether that is news worth
+    /// keeping.
     pub(crate) fn on_ping(&mut self, now: Instant, peer: Peer) -> bool {
         self.pinged_us.pop_expired(now);
         self.pinged_us.pop_expired(now);

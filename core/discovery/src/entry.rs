@@ -17,8 +17,8 @@ pub struct Entry {
     pub(crate) is_live: bool,
     pub(crate) checks: u32,
     pub(crate) failures: u32,
-    /// Whether a check of `endpoint` is under way. A new endpoint voids it: an answer from the old one
-    /// proves nothing about the new.
+    /// Whether a check of `endpoint` is under way. A new endpoint voids it: an answer from the old
+    /// one proves nothing about the new.
     pub(crate) is_checking: bool,
 }
 
@@ -66,8 +66,8 @@ impl Entry {
         self.last_seen
     }
 
-    /// Whether it has answered a check at its present endpoint: only then others are told of it, as long
-    /// as there is a choice.
+    /// Whether it has answered a check at its present endpoint: only then others are told of it, as
+    /// long as there is a choice.
     pub const fn is_live(&self) -> bool {
         self.is_live
     }

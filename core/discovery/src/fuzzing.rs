@@ -1,6 +1,7 @@
 //! What is done with arbitrary bytes: the bodies of the fuzz targets, which are property tests too.
 //!
-//! A body panics where something is wrong. The targets themselves are in `fuzz/`. Not part of the public interface.
+//! A body panics where something is wrong. The targets themselves are in `fuzz/`. Not part of the
+//! public interface.
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
@@ -24,8 +25,8 @@ use crate::{
 /// The first type of a packet, and how many are known.
 const KINDS: u8 = 6;
 
-/// A datagram: the bytes as they are, or as the content of a packet that is signed, so that what is behind hash and
-/// signature is reached. What is read can be said again.
+/// A datagram: the bytes as they are, or as the content of a packet that is signed, so that what is
+/// behind hash and signature is reached. What is read can be said again.
 pub fn packet(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
     let bytes = match mode % 8 {
@@ -50,8 +51,8 @@ pub fn table(data: &[u8]) {
 /// Those who talk to the machine: each has a key and an address, and may claim to be another.
 const TALKERS: u32 = 6;
 
-/// Datagrams and commands for a machine: it sends nothing but PING and PONG to an address that has proved nothing,
-/// holds no more memory than it promises, and is never woken for nothing.
+/// Datagrams and commands for a machine: it sends nothing but PING and PONG to an address that has
+/// proved nothing, holds no more memory than it promises, and is never woken for nothing.
 pub fn v4(data: &[u8]) {
     let mut u = Unstructured::new(data);
     let mut world = V4World::new();
@@ -102,7 +103,8 @@ impl V4World {
                 self.receive(from, &packet.encode(&key).0);
             }
             9..12 => {
-                // The answer that the machine waits for, from the one it asked or from somebody else.
+                // The answer that the machine waits for, from the one it asked or from somebody
+                // else.
                 let at = usize::from(how) % self.pings.len().max(1);
                 let Some((to, token)) = self.pings.get(at).copied() else { return Ok(()) };
                 let pong = packet::Pong {

@@ -15,7 +15,8 @@ use peerage_node::Subnet;
 /// How many packets per second are let in.
 #[derive(Clone, Debug)]
 pub struct LimiterConfig {
-    /// From one IPv4 address or IPv6 /64. A lookup asks one node a few times; a bond takes four packets.
+    /// From one IPv4 address or IPv6 /64. A lookup asks one node a few times; a bond takes four
+    /// packets.
     pub per_address: Rate,
     /// From all addresses together that have not proved themselves: some 8 % of one core.
     pub unproved: Rate,
@@ -25,8 +26,8 @@ pub struct LimiterConfig {
     pub addresses: usize,
     /// How long an address stays proved.
     pub proof_lifetime: Duration,
-    /// Whether packets from this machine pass uncounted. Whoever sends them has cheaper ways to keep the
-    /// machine busy, and a network of many nodes on one address should work.
+    /// Whether packets from this machine pass uncounted. Whoever sends them has cheaper ways to
+    /// keep the machine busy, and a network of many nodes on one address should work.
     pub is_loopback_exempt: bool,
 }
 
@@ -65,7 +66,8 @@ impl Rate {
     }
 }
 
-/// When a bucket will have recovered fully: all the state a rate needs. One in the past is a full bucket.
+/// When a bucket will have recovered fully: all the state a rate needs. One in the past is a full
+/// bucket.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level(Instant);
 
@@ -73,10 +75,11 @@ struct Level(Instant);
 ///
 /// # Security
 ///
-/// Source addresses of UDP are easily forged. A flood from forged ones can at most use up the budget of
-/// addresses that have not proved themselves, so nodes that we know go on being heard; they share a budget
-/// of their own. Someone who forges the address of a known node takes that node's share only; it takes
-/// the addresses of as many as use up the budget together to silence the others.
+/// Source addresses of UDP are easily forged. A flood from forged ones can at most use up the
+/// budget of addresses that have not proved themselves, so nodes that we know go on being heard;
+/// they share a budget of their own. Someone who forges the address of a known node takes that
+/// node's share only; it takes the addresses of as many as use up the budget together to silence
+/// the others.
 #[derive(Debug)]
 pub struct Limiter {
     config: LimiterConfig,

@@ -1,9 +1,10 @@
 //! A lookup: asking ever closer nodes for the nodes closest to a target.
 //!
-//! It says whom to ask next, and is told what they answered. Not here: how one asks (FINDNODE), timeouts,
-//! or proofs.
+//! It says whom to ask next, and is told what they answered. Not here: how one asks (FINDNODE),
+//! timeouts, or proofs.
 //!
-//! Spec: [discv4, "Recursive lookup"](https://github.com/ethereum/devp2p/blob/master/discv4.md#recursive-lookup).
+//! Spec: [discv4, "Recursive
+//! lookup"](https://github.com/ethereum/devp2p/blob/master/discv4.md#recursive-lookup).
 
 use std::collections::BTreeSet;
 
@@ -22,8 +23,8 @@ pub(crate) const MAX_ANSWER: usize = 16;
 /// Candidates kept: enough to go on if three quarters of the closest are dead.
 pub(crate) const MAX_CANDIDATES: usize = 64;
 
-/// Queries of one lookup. An honest network of any size needs a few dozen; a hostile one could answer each
-/// with nodes that are closer still.
+/// Queries of one lookup. An honest network of any size needs a few dozen; a hostile one could
+/// answer each with nodes that are closer still.
 const MAX_QUERIES: usize = 96;
 
 /// Candidates of one /24 (IPv6: /64), local networks excepted.
@@ -35,8 +36,8 @@ const MAX_SUBNET: usize = 10;
 ///
 /// # Security
 ///
-/// Bounded whatever is answered: in candidates, in queries, and so in what it remembers. An answer full of
-/// one subnet's addresses gets only a part of the candidates.
+/// Bounded whatever is answered: in candidates, in queries, and so in what it remembers. An answer
+/// full of one subnet's addresses gets only a part of the candidates.
 #[derive(Debug)]
 pub struct Lookup {
     target: NodeId,
@@ -58,8 +59,8 @@ enum State {
 }
 
 impl Lookup {
-    /// A lookup by the node `own` of the nodes closest to `target`, starting with `seeds`: those closest in
-    /// the table. Of very many seeds, the closest are taken.
+    /// A lookup by the node `own` of the nodes closest to `target`, starting with `seeds`: those
+    /// closest in the table. Of very many seeds, the closest are taken.
     pub fn new(own: NodeId, target: NodeId, mut seeds: Vec<Node>) -> Self {
         seeds.sort_by(|a, b| target.cmp_distance(&a.id(), &b.id()));
         seeds.truncate(MAX_CANDIDATES);
@@ -78,9 +79,9 @@ impl Lookup {
         lookup
     }
 
-    /// The next node to be asked for the nodes closest to [`target`](Self::target); `None` while enough are
-    /// being asked, and in the end. Each is to be followed by [`on_nodes`](Self::on_nodes) or
-    /// [`on_failure`](Self::on_failure).
+    /// The next node to be asked for the nodes closest to [`target`](Self::target); `None` while
+    /// enough are being asked, and in the end. Each is to be followed by
+    /// [`on_nodes`](Self::on_nodes) or [`on_failure`](Self::on_failure).
     pub fn poll_query(&mut self) -> Option<Node> {
         if self.asked.len() >= ALPHA {
             return None;
@@ -93,8 +94,9 @@ impl Lookup {
         Some(node)
     }
 
-    /// `from` has answered: its whole answer, in as many packets as it came. Returns those that nobody told
-    /// of before, in the order of the answer. Means nothing from a node that is not being asked.
+    /// `from` has answered: its whole answer, in as many packets as it came. Returns those that
+    /// nobody told of before, in the order of the answer. Means nothing from a node that is not
+    /// being asked.
     pub fn on_nodes(&mut self, from: &NodeId, mut nodes: Vec<Node>) -> Vec<Node> {
         if !self.asked.remove(from) {
             return Vec::new();
@@ -127,7 +129,8 @@ impl Lookup {
         &self.nodes[..self.nodes.len().min(CLOSEST)]
     }
 
-    /// All candidates, the closest first: those of [`closest`](Self::closest), and those to fall back on.
+    /// All candidates, the closest first: those of [`closest`](Self::closest), and those to fall
+    /// back on.
     pub fn candidates(&self) -> &[Node] {
         &self.nodes
     }

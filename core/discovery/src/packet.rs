@@ -1,12 +1,14 @@
 //! The datagrams of discovery v4: a hash, a signature, a type and a list.
 //!
 //! Reading one has steps, from cheap to costly, so that the [machine](crate::V4) can stop early:
-//! [`Sealed::check`] hashes, [`Sealed::decode`] parses, [`Sealed::recover`] does the elliptic curve.
+//! [`Sealed::check`] hashes, [`Sealed::decode`] parses, [`Sealed::recover`] does the elliptic
+//! curve.
 //!
 //! Not here: whether a packet was asked for, and what follows from it.
 //!
 //! Spec: [discv4.md](https://github.com/ethereum/devp2p/blob/master/discv4.md#wire-protocol),
-//! [EIP-8](https://eips.ethereum.org/EIPS/eip-8), [EIP-868](https://eips.ethereum.org/EIPS/eip-868).
+//! [EIP-8](https://eips.ethereum.org/EIPS/eip-8),
+//! [EIP-868](https://eips.ethereum.org/EIPS/eip-868).
 
 mod body;
 mod endpoint;
@@ -21,7 +23,8 @@ use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey};
 /// The most bytes a datagram may have: what surely passes every link of the Internet unbroken.
 pub const MAX_PACKET_SIZE: usize = 1280;
 
-/// How many neighbors surely fit into one packet: 12 with IPv6 addresses make 1,200 bytes, 13 too many.
+/// How many neighbors surely fit into one packet: 12 with IPv6 addresses make 1,200 bytes, 13 too
+/// many.
 pub const MAX_NEIGHBORS: usize = 12;
 
 /// Hash, signature and type.
@@ -152,7 +155,8 @@ impl Packet {
     }
 }
 
-/// A datagram whose size and hash are those of a packet; its signature and content are not looked at.
+/// A datagram whose size and hash are those of a packet; its signature and content are not looked
+/// at.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed<'a> {
     bytes: &'a [u8],

@@ -1,8 +1,8 @@
 //! When which node of the table is checked for still being there.
 //!
-//! Two lists, each of which offers one node picked at random per tick: the fast one has those that have to
-//! prove themselves, the slow one those that have. Not here: what a check is (a PING), or what follows
-//! from its result ([`Table`](crate::Table)).
+//! Two lists, each of which offers one node picked at random per tick: the fast one has those that
+//! have to prove themselves, the slow one those that have. Not here: what a check is (a PING), or
+//! what follows from its result ([`Table`](crate::Table)).
 
 use std::time::Duration;
 
@@ -128,8 +128,8 @@ impl List {
         after.iter().chain(before).find(|id| idle(id)).copied()
     }
 
-    /// The next tick is at a random time within the interval, so that nobody can foretell it, and nodes
-    /// started together do not check together.
+    /// The next tick is at a random time within the interval, so that nobody can foretell it, and
+    /// nodes started together do not check together.
     fn schedule(&mut self, now: Instant, random: &mut Random) {
         let count = u32::try_from(self.ids.len().max(1)).unwrap_or(u32::MAX);
         // Waiting takes half the longest wait on average.

@@ -6,11 +6,13 @@ use std::{net::IpAddr, time::Duration};
 
 use peerage_node::{Node, NodeId};
 
-/// One thing to be written down. Operations are idempotent and independent: losing one loses that fact.
+/// One thing to be written down. Operations are idempotent and independent: losing one loses that
+/// fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is used up at once")]
 pub enum StoreOp {
-    /// How many queries in a row the node at this address has left without an answer; 0 forgets the count.
+    /// How many queries in a row the node at this address has left without an answer; 0 forgets the
+    /// count.
     Failures {
         /// The node.
         id: NodeId,

@@ -1,10 +1,11 @@
 //! The table: which nodes we know, how near they are, and how well each is known to answer.
 //!
-//! It decides who may stay, who is to be checked, and what counts as news of a node. Not here: packets,
-//! proofs, or where the time of a check comes from; both versions of discovery share it, each with a table
-//! of its own.
+//! It decides who may stay, who is to be checked, and what counts as news of a node. Not here:
+//! packets, proofs, or where the time of a check comes from; both versions of discovery share it,
+//! each with a table of its own.
 //!
-//! Spec: [discv4, "Kademlia table"](https://github.com/ethereum/devp2p/blob/master/discv4.md#kademlia-table).
+//! Spec: [discv4, "Kademlia
+//! table"](https://github.com/ethereum/devp2p/blob/master/discv4.md#kademlia-table).
 
 mod bucket;
 mod config;
@@ -25,7 +26,8 @@ use crate::{
     revalidation::{Pace, Revalidation},
 };
 
-/// Buckets for the distances 240 (and nearer) to 256: there are hardly nodes so near that more would fill.
+/// Buckets for the distances 240 (and nearer) to 256: there are hardly nodes so near that more
+/// would fill.
 const BUCKETS: usize = 17;
 const NEAREST: u16 = 240;
 
@@ -33,8 +35,9 @@ const NEAREST: u16 = 240;
 ///
 /// # Security
 ///
-/// News of nodes never pushes out a node: a full bucket lets others wait until one of its nodes has failed
-/// its checks. So a flood of made-up nodes gets the free places only, and those until their first check.
+/// News of nodes never pushes out a node: a full bucket lets others wait until one of its nodes has
+/// failed its checks. So a flood of made-up nodes gets the free places only, and those until their
+/// first check.
 #[derive(Debug)]
 pub struct Table {
     own: NodeId,
@@ -106,17 +109,17 @@ impl Table {
 
     /// News of `node` from somebody else, or from an earlier run.
     ///
-    /// Of a known node, only a record with a higher sequence number is news: everybody else may be wrong,
-    /// or lie.
+    /// Of a known node, only a record with a higher sequence number is news: everybody else may be
+    /// wrong, or lie.
     pub fn add_found(&mut self, now: Instant, node: Node) -> Added {
         self.add(now, node, Source::Found)
     }
 
-    /// News of `node` from itself, with its endpoint proved by what it sent: the caller has checked that
-    /// it really holds that address.
+    /// News of `node` from itself, with its endpoint proved by what it sent: the caller has checked
+    /// that it really holds that address.
     ///
-    /// A signed record is never replaced by a node without one, nor by an older record: only the endpoint
-    /// is taken, which then has to be checked.
+    /// A signed record is never replaced by a node without one, nor by an older record: only the
+    /// endpoint is taken, which then has to be checked.
     pub fn add_inbound(&mut self, now: Instant, node: Node) -> Added {
         self.add(now, node, Source::Inbound)
     }
@@ -138,8 +141,8 @@ impl Table {
     /// The node answered its check; `seq` is the sequence number of its record, if it said so.
     /// Returns the node if its record should be fetched: it has a newer one than we.
     ///
-    /// Means nothing for a node that is not being checked: one that was removed is not back by a late
-    /// answer, and one that moved meanwhile has not been checked where it is now.
+    /// Means nothing for a node that is not being checked: one that was removed is not back by a
+    /// late answer, and one that moved meanwhile has not been checked where it is now.
     pub fn on_alive(&mut self, now: Instant, id: &NodeId, seq: Option<u64>) -> Option<Node> {
         let entry = self.buckets[index(&self.own, id)].get_mut(id)?;
         if !entry.is_checking {
@@ -155,8 +158,8 @@ impl Table {
         node
     }
 
-    /// The node did not answer its check. Without credit left it is removed; else it is soon checked again.
-    /// Means nothing for a node that is not being checked.
+    /// The node did not answer its check. Without credit left it is removed; else it is soon
+    /// checked again. Means nothing for a node that is not being checked.
     pub fn on_dead(&mut self, now: Instant, id: &NodeId) -> Option<Removed> {
         let entry = self.buckets[index(&self.own, id)].get_mut(id)?;
         if !entry.is_checking {
@@ -173,15 +176,15 @@ impl Table {
 
     /// The current record of a node, as it gave it itself.
     ///
-    /// If it states the endpoint at which we reach the node, or none that a node at that place could have,
-    /// the endpoint stays; else the node is to be checked at its new one.
+    /// If it states the endpoint at which we reach the node, or none that a node at that place
+    /// could have, the endpoint stays; else the node is to be checked at its new one.
     pub fn on_record(&mut self, now: Instant, record: Record) -> Added {
         self.update(now, &Node::from_record(record), Source::Own)
             .unwrap_or(Added::Refused(Refusal::Unknown))
     }
 
-    /// A query to the node was answered, or not. A node that has left too many in a row without an answer is
-    /// removed, if its bucket has enough others.
+    /// A query to the node was answered, or not. A node that has left too many in a row without an
+    /// answer is removed, if its bucket has enough others.
     pub fn on_query(&mut self, now: Instant, id: &NodeId, is_answered: bool) -> Option<Removed> {
         let bucket = &mut self.buckets[index(&self.own, id)];
         let others = bucket.entries.len();
@@ -222,8 +225,8 @@ impl Table {
         self.buckets[index(&self.own, id)].get(id)
     }
 
-    /// The at most `count` nodes closest to `target`, the closest first; with `live_only`, only of those
-    /// that are live.
+    /// The at most `count` nodes closest to `target`, the closest first; with `live_only`, only of
+    /// those that are live.
     pub fn closest(&self, target: &NodeId, count: usize, live_only: bool) -> Vec<&Entry> {
         let mut entries: Vec<_> =
             self.entries().filter(|entry| entry.is_live || !live_only).collect();
@@ -247,8 +250,8 @@ impl Table {
         self.own
     }
 
-    /// The buckets with the logarithmic distances they are for, nearest first; the first has all that are
-    /// nearer, too.
+    /// The buckets with the logarithmic distances they are for, nearest first; the first has all
+    /// that are nearer, too.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, &Bucket)> {
         (NEAREST..).zip(&self.buckets)
     }
@@ -381,8 +384,8 @@ enum Source {
 ///
 /// # Security
 ///
-/// A record is the node's own word, but may still point us at the network we are in, or state what only its
-/// neighbours can use. Then it goes on being asked where it was.
+/// A record is the node's own word, but may still point us at the network we are in, or state what
+/// only its neighbours can use. Then it goes on being asked where it was.
 fn stated(entry: &Entry, news: &Node, told: Option<SocketAddr>) -> SocketAddr {
     let keeps = news.udp_endpoints().contains(&entry.endpoint)
         || entry.node.record().is_some_and(|old| {

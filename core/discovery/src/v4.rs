@@ -32,12 +32,12 @@ use crate::{
     bond::{Bonds, Peer},
 };
 
-/// Nodes that wait until they may be asked something. As many prove themselves in a second at most, at
-/// the rate that unproved addresses are listened to.
+/// Nodes that wait until they may be asked something. As many prove themselves in a second at most,
+/// at the rate that unproved addresses are listened to.
 const MAX_SETTLING: usize = 512;
 
-/// The first time between two refreshes of a table with few nodes; it doubles as long as there are no
-/// more. Nodes of a new network that start together find each other by that.
+/// The first time between two refreshes of a table with few nodes; it doubles as long as there are
+/// no more. Nodes of a new network that start together find each other by that.
 const SPARSE_REFRESH: Duration = Duration::from_secs(5);
 
 /// The longest time between two refreshes of an empty table.
@@ -45,17 +45,18 @@ const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
 
 /// Discovery v4.
 ///
-/// The driver keeps the [drain rule](peerage_machine), sends what [`Output::Send`] says, and hands every
-/// datagram to [`Input::Datagram`]. A datagram that could not be sent is as good as lost: nothing has
-/// to be told.
+/// The driver keeps the [drain rule](peerage_machine), sends what [`Output::Send`] says, and hands
+/// every datagram to [`Input::Datagram`]. A datagram that could not be sent is as good as lost:
+/// nothing has to be told.
 ///
 /// # Security
 ///
-/// An address that has not proved itself is sent nothing but the PONG to its PING, and a PING of ours that
-/// asks for a proof; so for one packet nobody can make us send more than two to someone else, and not
-/// three times the bytes.
-/// Packets are counted against limits before a signature is recovered, except the first PONG to each PING
-/// of ours, whose hash nobody else knows. State held for strangers is bounded where it is declared.
+/// An address that has not proved itself is sent nothing but the PONG to its PING, and a PING of
+/// ours that asks for a proof; so for one packet nobody can make us send more than two to someone
+/// else, and not three times the bytes.
+/// Packets are counted against limits before a signature is recovered, except the first PONG to
+/// each PING of ours, whose hash nobody else knows. State held for strangers is bounded where it is
+/// declared.
 #[derive(Debug)]
 pub struct V4 {
     config: V4Config,
@@ -82,8 +83,8 @@ pub struct V4 {
 }
 
 impl V4 {
-    /// A node with the secret `key`, of which `local` is the record; it starts with `seeds`, which it knew in an
-    /// earlier run.
+    /// A node with the secret `key`, of which `local` is the record; it starts with `seeds`, which
+    /// it knew in an earlier run.
     ///
     /// # Panics
     ///
@@ -158,8 +159,8 @@ impl V4 {
         self.asks.len()
     }
 
-    /// The bytes held for others, estimated from counts and capacities as if each node had the largest record;
-    /// without the size of the value itself, and without what its settings hold.
+    /// The bytes held for others, estimated from counts and capacities as if each node had the
+    /// largest record; without the size of the value itself, and without what its settings hold.
     ///
     /// Cheap enough to be asked for after each event, once the outputs are drained.
     pub fn memory(&self) -> usize {
@@ -177,16 +178,16 @@ impl V4 {
             + self.outputs.iter().map(Output::memory).sum::<usize>()
     }
 
-    /// The most that [`memory`](Self::memory) is with these settings whatever comes in, once the outputs are
-    /// drained, while at most `commands` requests of the driver are under way and at most `seeds` seeds
-    /// were there at the start.
+    /// The most that [`memory`](Self::memory) is with these settings whatever comes in, once the
+    /// outputs are drained, while at most `commands` requests of the driver are under way and at
+    /// most `seeds` seeds were there at the start.
     pub fn memory_bound(config: &V4Config, commands: usize, seeds: usize) -> usize {
         let entries = config.table.max_entries();
         // The walk's and each lookup's; and for the table, one per node that it has.
         let finds = ALPHA * (1 + MAX_RUNNING);
         let asks = finds + entries + commands;
-        // What one call puts out at most: news of all that settles and all that is checked, and the datagrams
-        // for all requests. The room for it is kept.
+        // What one call puts out at most: news of all that settles and all that is checked, and the
+        // datagrams for all requests. The room for it is kept.
         let outputs = MAX_SETTLING + 2 * entries + 4 * asks + config.bootnodes.len() + seeds;
         Vote::memory_bound()
             + Table::memory_bound(&config.table)

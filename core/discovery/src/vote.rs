@@ -1,7 +1,7 @@
 //! Our own address, as those see it who answer us.
 //!
-//! Fed with nothing but answers to packets of ours. What is done with the result (our record) is decided
-//! elsewhere, and so is whether an address set by the user comes first.
+//! Fed with nothing but answers to packets of ours. What is done with the result (our record) is
+//! decided elsewhere, and so is whether an address set by the user comes first.
 
 use std::{
     collections::BTreeMap,
@@ -18,12 +18,12 @@ const WINDOW: Duration = Duration::from_secs(5 * 60);
 /// Subnets that have to agree on a public address.
 const QUORUM: usize = 10;
 
-/// Subnets that are enough if nobody says otherwise, as small networks have no more. A liar would have to
-/// control every node that answers us: one honest answer raises the quorum.
+/// Subnets that are enough if nobody says otherwise, as small networks have no more. A liar would
+/// have to control every node that answers us: one honest answer raises the quorum.
 const UNANIMOUS_QUORUM: usize = 3;
 
-/// Hosts that have to agree on an address in a local network, or nodes on one of this machine. Only those
-/// on the same network can lie about it, and only the same network can use it.
+/// Hosts that have to agree on an address in a local network, or nodes on one of this machine. Only
+/// those on the same network can lie about it, and only the same network can use it.
 const LOCAL_QUORUM: usize = 2;
 
 /// Voters remembered of each kind. Those that spoke least recently are dropped first.
@@ -49,11 +49,12 @@ impl Family {
 ///
 /// # Security
 ///
-/// A wrong address in our record keeps others away from us, and sends them elsewhere. So only answers to
-/// our own packets count; all voters in one /24 (IPv6: /64) are one; and whoever is far away has no say in what
-/// our address is in a local network, nor the other way round.
+/// A wrong address in our record keeps others away from us, and sends them elsewhere. So only
+/// answers to our own packets count; all voters in one /24 (IPv6: /64) are one; and whoever is far
+/// away has no say in what our address is in a local network, nor the other way round.
 ///
-/// A result stays until another wins: silence, as when the network is down, is no reason to doubt it.
+/// A result stays until another wins: silence, as when the network is down, is no reason to doubt
+/// it.
 #[derive(Debug, Default)]
 pub struct Vote {
     /// One for each family and reach, the most global first.
@@ -66,8 +67,8 @@ impl Vote {
         Self { tallies: BTreeMap::new() }
     }
 
-    /// The node at `from`, in answer to a packet of ours, says that we are at `addr`. Its latest statement
-    /// counts, for five minutes. Whether a [`winner`](Self::winner) changed.
+    /// The node at `from`, in answer to a packet of ours, says that we are at `addr`. Its latest
+    /// statement counts, for five minutes. Whether a [`winner`](Self::winner) changed.
     pub fn state(&mut self, now: Instant, from: SocketAddr, addr: SocketAddr) -> bool {
         let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let family = Family::of(addr.ip());
@@ -86,8 +87,8 @@ impl Vote {
         self.winner(family) != before
     }
 
-    /// Our address in this family: the one with the most voters, if they are enough. A public one comes before
-    /// one in a local network, and that before one that only this machine can use.
+    /// Our address in this family: the one with the most voters, if they are enough. A public one
+    /// comes before one in a local network, and that before one that only this machine can use.
     pub fn winner(&self, family: Family) -> Option<SocketAddr> {
         self.tallies
             .range((family, Reach::Public)..=(family, Reach::Machine))

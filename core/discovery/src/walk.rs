@@ -1,7 +1,7 @@
 //! Random walks: lookups of random targets, for the sake of the nodes met on the way.
 //!
-//! A walk goes only as far as somebody takes what it finds. Not here: whom to dial, or whether a node was
-//! dialed before; the dial scheduler knows.
+//! A walk goes only as far as somebody takes what it finds. Not here: whom to dial, or whether a
+//! node was dialed before; the dial scheduler knows.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -13,18 +13,18 @@ use crate::{
     lookup::{MAX_ANSWER, MAX_CANDIDATES},
 };
 
-/// Lookups start at least this far apart: in a network so small that it is walked at once, more would
-/// find the same nodes again and again.
+/// Lookups start at least this far apart: in a network so small that it is walked at once, more
+/// would find the same nodes again and again.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A source of nodes to dial.
 ///
-/// Each lookup yields first the nodes it starts with, then each node when it is told of for the first time.
-/// While nobody [wants](Self::want) nodes, nobody is asked; so what waits to be taken is at most what a lookup
-/// starts with and a few answers.
+/// Each lookup yields first the nodes it starts with, then each node when it is told of for the
+/// first time. While nobody [wants](Self::want) nodes, nobody is asked; so what waits to be taken
+/// is at most what a lookup starts with and a few answers.
 ///
-/// The caller drives it: [`next_start`](Self::next_start) says when to [`start`](Self::start) a lookup,
-/// [`poll_query`](Self::poll_query) whom to ask.
+/// The caller drives it: [`next_start`](Self::next_start) says when to [`start`](Self::start) a
+/// lookup, [`poll_query`](Self::poll_query) whom to ask.
 #[derive(Debug)]
 pub struct Walk {
     own: NodeId,
@@ -48,8 +48,8 @@ impl Walk {
         self.wanted = count;
     }
 
-    /// Starts the next lookup. `target` is random, `seeds` are the nodes closest to it in the table. Without
-    /// any, the walk is over at once, and can be started again a second later.
+    /// Starts the next lookup. `target` is random, `seeds` are the nodes closest to it in the
+    /// table. Without any, the walk is over at once, and can be started again a second later.
     pub fn start(&mut self, now: Instant, target: NodeId, seeds: Vec<Node>) {
         self.started = Some(now);
         self.lookups += 1;
@@ -59,8 +59,8 @@ impl Walk {
         self.lookup = Some(lookup).filter(|lookup| !lookup.is_done());
     }
 
-    /// The next node to be asked for the nodes closest to [`target`](Self::target). Each is to be followed by
-    /// [`on_nodes`](Self::on_nodes) or [`on_failure`](Self::on_failure).
+    /// The next node to be asked for the nodes closest to [`target`](Self::target). Each is to be
+    /// followed by [`on_nodes`](Self::on_nodes) or [`on_failure`](Self::on_failure).
     pub fn poll_query(&mut self) -> Option<Node> {
         if !self.is_hungry() {
             return None;
@@ -68,8 +68,8 @@ impl Walk {
         self.lookup.as_mut()?.poll_query()
     }
 
-    /// `from` has answered a query of the walk: its whole answer. Returns how many of the nodes it told of
-    /// are new to this lookup.
+    /// `from` has answered a query of the walk: its whole answer. Returns how many of the nodes it
+    /// told of are new to this lookup.
     pub fn on_nodes(&mut self, from: &NodeId, nodes: Vec<Node>) -> usize {
         let Some(lookup) = &mut self.lookup else { return 0 };
         let new = lookup.on_nodes(from, nodes);
@@ -97,7 +97,8 @@ impl Walk {
         Some(node)
     }
 
-    /// When to start the next lookup; `None` while one is under way, or nobody wants more than was found.
+    /// When to start the next lookup; `None` while one is under way, or nobody wants more than was
+    /// found.
     pub fn next_start(&self) -> Option<Instant> {
         let may_start = self.lookup.is_none() && self.is_hungry();
         may_start.then(|| self.started.map_or(Instant::START, |at| at + MIN_INTERVAL))
@@ -130,8 +131,8 @@ impl Walk {
             + self.lookup.as_ref().map_or(0, Lookup::memory)
     }
 
-    /// The most bytes held: what a lookup starts with twice, as one may start when the last one has told
-    /// almost enough, and the answers to all that it has asked.
+    /// The most bytes held: what a lookup starts with twice, as one may start when the last one has
+    /// told almost enough, and the answers to all that it has asked.
     pub(crate) const fn memory_bound() -> usize {
         const NODES: usize = 2 * MAX_CANDIDATES + ALPHA * MAX_ANSWER;
         list_bound::<Node>(NODES) + NODES * Node::MAX_HEAP + Lookup::memory_bound()

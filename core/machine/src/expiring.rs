@@ -10,14 +10,14 @@ use crate::{Instant, tree_memory};
 ///
 /// # Security
 ///
-/// Keys may come from strangers. A full map makes room by dropping the entry that would expire first,
-/// so a flood costs bounded memory, and `O(log n)` a call on average.
+/// Keys may come from strangers. A full map makes room by dropping the entry that would expire
+/// first, so a flood costs bounded memory, and `O(log n)` a call on average.
 #[derive(Clone, Debug)]
 pub struct ExpiringMap<K, V> {
     capacity: usize,
     entries: BTreeMap<K, Entry<V>>,
-    /// Each key once, at the time when its entry expires or before it; the first is exact. So a renewal need
-    /// not move anything.
+    /// Each key once, at the time when its entry expires or before it; the first is exact. So a
+    /// renewal need not move anything.
     queue: BTreeSet<(Instant, K)>,
     /// The time of the first in the queue.
     next: Option<Instant>,
@@ -68,8 +68,9 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
         evicted
     }
 
-    /// Has `key` forgotten at `expires` only, and its value changed by `change`, of which it returns the result; does
-    /// nothing if it has expired by `now`. One search, where [`get`](Self::get) and [`insert`](Self::insert) are two.
+    /// Has `key` forgotten at `expires` only, and its value changed by `change`, of which it
+    /// returns the result; does nothing if it has expired by `now`. One search, where
+    /// [`get`](Self::get) and [`insert`](Self::insert) are two.
     pub fn renew<R>(
         &mut self,
         key: &K,
@@ -124,8 +125,8 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
         self.entries.is_empty()
     }
 
-    /// The bytes that the map takes, estimated from the number of its entries, without what they hold
-    /// elsewhere.
+    /// The bytes that the map takes, estimated from the number of its entries, without what they
+    /// hold elsewhere.
     pub fn memory(&self) -> usize {
         Self::memory_bound(self.len())
     }

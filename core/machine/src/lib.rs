@@ -1,8 +1,8 @@
 //! The contract that every Peerage machine keeps, and the few things a machine may know of the
 //! outside: the time it is told, timers it hopes for, and randomness it was seeded with.
 //!
-//! A *machine* is a value that decides and does no I/O. Its driver tells it what happened, then drains
-//! what it wants done:
+//! A *machine* is a value that decides and does no I/O. Its driver tells it what happened, then
+//! drains what it wants done:
 //!
 //! ```text
 //!   driver                                  machine
@@ -12,14 +12,16 @@
 //!     |<---- poll_timeout() ------------------|   when to call handle_timeout next
 //! ```
 //!
-//! **The drain rule.** After every call that takes `&mut self` (an input, a timeout, a command), the
-//! driver drains [`Machine::poll_output`] to `None` and then asks [`Machine::poll_timeout`] again.
+//! **The drain rule.** After every call that takes `&mut self` (an input, a timeout, a command),
+//! the driver drains [`Machine::poll_output`] to `None` and then asks [`Machine::poll_timeout`]
+//! again.
 //!
-//! **The same seed, the same trace.** With the same seed and the same inputs a machine gives the same
-//! outputs, byte for byte: it reads no clock, draws from no global generator, and iterates over no
-//! unordered map. `core/clippy.toml` enforces what a linter can see of that.
+//! **The same seed, the same trace.** With the same seed and the same inputs a machine gives the
+//! same outputs, byte for byte: it reads no clock, draws from no global generator, and iterates
+//! over no unordered map. `core/clippy.toml` enforces what a linter can see of that.
 //!
-//! This crate is not a runtime: drivers live in the `peerage` server (sockets) and in the simulator.
+//! This crate is not a runtime: drivers live in the `peerage` server (sockets) and in the
+//! simulator.
 
 mod expiring;
 mod memory;

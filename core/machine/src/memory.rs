@@ -1,8 +1,8 @@
-//! How much memory collections take: estimates from counts and capacities, so that they cost nothing to make
-//! and are the same in every run.
+//! How much memory collections take: estimates from counts and capacities, so that they cost
+//! nothing to make and are the same in every run.
 //!
-//! Not here: the fixed size of the values themselves, which whoever holds them knows; and what their entries
-//! hold elsewhere, which their owner adds.
+//! Not here: the fixed size of the values themselves, which whoever holds them knows; and what
+//! their entries hold elsewhere, which their owner adds.
 
 use std::collections::VecDeque;
 
@@ -12,8 +12,8 @@ const TREE_ROOM: usize = 11;
 /// Entries that every node but the root has at least.
 const TREE_MIN: usize = 5;
 
-/// What a node holds besides entries: a parent, its place there and its length; and of its parent's edges the
-/// one to it, with as many again that may be unused.
+/// What a node holds besides entries: a parent, its place there and its length; and of its parent's
+/// edges the one to it, with as many again that may be unused.
 const TREE_NODE: usize = 32;
 
 /// The most that a `BTreeMap` of `len` entries takes; `V` is `()` for a set.
@@ -34,8 +34,8 @@ pub fn deque_memory<T>(deque: &VecDeque<T>) -> usize {
     deque.capacity() * size_of::<T>()
 }
 
-/// The most that a `Vec` or `VecDeque` takes which never had more than `len` elements: it grows by doubling,
-/// and from 4.
+/// The most that a `Vec` or `VecDeque` takes which never had more than `len` elements: it grows by
+/// doubling, and from 4.
 pub const fn list_bound<T>(len: usize) -> usize {
     let room = 2 * len;
     (if room < 4 { 4 } else { room }) * size_of::<T>()

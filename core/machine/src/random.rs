@@ -29,7 +29,8 @@ impl Random {
         bytes
     }
 
-    /// A number below `bound`, without bias worth mentioning (at most `bound / 2^64`); 0 if `bound` is 0.
+    /// A number below `bound`, without bias worth mentioning (at most `bound / 2^64`); 0 if `bound`
+    /// is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.0.next_u64()) * u128::from(bound);
         u64::try_from(wide >> 64).unwrap_or(0)

@@ -1,6 +1,7 @@
 //! The metric of discovery: how far apart two node ids are, by exclusive or.
 //!
-//! Spec: [discv4, "Kademlia table"](https://github.com/ethereum/devp2p/blob/master/discv4.md#node-identities).
+//! Spec: [discv4, "Kademlia
+//! table"](https://github.com/ethereum/devp2p/blob/master/discv4.md#node-identities).
 
 use std::cmp::Ordering;
 

@@ -1,6 +1,7 @@
 //! What is done with arbitrary bytes: the bodies of the fuzz targets, which are property tests too.
 //!
-//! A body panics where something is wrong. The targets themselves are in `fuzz/`. Not part of the public interface.
+//! A body panics where something is wrong. The targets themselves are in `fuzz/`. Not part of the
+//! public interface.
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
@@ -13,8 +14,8 @@ use crate::{
     record::{assemble, scheme},
 };
 
-/// A record: the bytes as they are, or as the content of one that is signed, so that what is behind the signature is
-/// reached. What is accepted is canonical, and the same in every form.
+/// A record: the bytes as they are, or as the content of one that is signed, so that what is behind
+/// the signature is reached. What is accepted is canonical, and the same in every form.
 pub fn record(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
     let key = SecretKey::from_bytes(&[7; 32]).unwrap();
@@ -36,7 +37,8 @@ pub fn record(data: &[u8]) {
     assert_eq!(node.to_string().parse::<Node>().unwrap(), node);
 }
 
-/// The text of a node, in any of its forms: what is understood is written so that it is understood the same.
+/// The text of a node, in any of its forms: what is understood is written so that it is understood
+/// the same.
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match text.parse::<Node>() {

@@ -1,7 +1,7 @@
 //! Our own node record: a set of pairs that is signed anew when it is read after a change.
 //!
-//! Which address to state is decided elsewhere (endpoint vote, port mapping, configuration), and so is
-//! where the sequence number is kept between runs.
+//! Which address to state is decided elsewhere (endpoint vote, port mapping, configuration), and so
+//! is where the sequence number is kept between runs.
 //!
 //! Spec: [EIP-778](https://eips.ethereum.org/EIPS/eip-778).
 
@@ -69,8 +69,8 @@ impl LocalRecord {
     /// A record with nothing but its identity. `seq` is the sequence number published last (0 for
     /// none): the first record has the next one.
     ///
-    /// A node that keeps no state passes the UNIX time in milliseconds, as go-ethereum does, so that its
-    /// number grows over restarts too.
+    /// A node that keeps no state passes the UNIX time in milliseconds, as go-ethereum does, so
+    /// that its number grows over restarts too.
     pub fn new(secret: SecretKey, seq: u64) -> Self {
         let pairs = BTreeMap::from([
             (key::ID.into(), alloy_rlp::encode(scheme::NAME)),
@@ -109,7 +109,8 @@ impl LocalRecord {
         self.set_port(key::UDP6, port)
     }
 
-    /// Sets an attribute of a protocol (such as `eth`) to one item of RLP, whether or not it was set.
+    /// Sets an attribute of a protocol (such as `eth`) to one item of RLP, whether or not it was
+    /// set.
     pub fn set_attribute(&mut self, key: &str, rlp: Vec<u8>) -> Result<(), LocalRecordError> {
         if key::RESERVED.contains(&key) {
             return Err(LocalRecordError::Reserved { key: key.into() });
@@ -190,7 +191,8 @@ impl LocalRecord {
         self.signed.as_ref().is_some_and(|record| record.entries().eq(ours))
     }
 
-    /// Nobody gets to the last number by counting; a state file that says so should not end the node.
+    /// Nobody gets to the last number by counting; a state file that says so should not end the
+    /// node.
     const fn next_seq(&self) -> u64 {
         self.seq.saturating_add(1)
     }

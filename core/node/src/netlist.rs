@@ -57,8 +57,8 @@ impl fmt::Display for NetList {
 impl FromStr for NetList {
     type Err = NetListError;
 
-    /// Parses networks in CIDR notation, or single addresses, separated by commas. Bits beyond the prefix
-    /// are dropped; spaces and empty entries are ignored.
+    /// Parses networks in CIDR notation, or single addresses, separated by commas. Bits beyond the
+    /// prefix are dropped; spaces and empty entries are ignored.
     fn from_str(text: &str) -> Result<Self, NetListError> {
         text.split(',')
             .map(str::trim)

@@ -17,8 +17,8 @@ use crate::{MAX_RECORD_SIZE, NodeId, PublicKey, Record, reach::Scope};
 
 /// A node: its key, and where it is said to be.
 ///
-/// Parses from and prints as text: see the [`FromStr`](#impl-FromStr-for-Node) implementation for the
-/// forms.
+/// Parses from and prints as text: see the [`FromStr`](#impl-FromStr-for-Node) implementation for
+/// the forms.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node {
     public_key: PublicKey,
@@ -54,8 +54,8 @@ enum Host {
 }
 
 impl Node {
-    /// The most bytes that a node takes besides its own size: those of a record, which may be shared. No name
-    /// is as long.
+    /// The most bytes that a node takes besides its own size: those of a record, which may be
+    /// shared. No name is as long.
     pub const MAX_HEAP: usize = MAX_RECORD_SIZE + 2 * size_of::<usize>();
 
     /// A node of which only the key is known.
@@ -74,8 +74,8 @@ impl Node {
         }
     }
 
-    /// The node with this key at `tcp`. Without `udp`, its UDP port is that of TCP, as in enode URLs;
-    /// with 0 it has none.
+    /// The node with this key at `tcp`. Without `udp`, its UDP port is that of TCP, as in enode
+    /// URLs; with 0 it has none.
     pub fn from_endpoint(public_key: PublicKey, tcp: SocketAddr, udp: Option<u16>) -> Self {
         let host = Host::Ip(tcp.ip().to_canonical());
         Self::from_url(public_key, host, tcp.port(), udp.unwrap_or(tcp.port()))
@@ -85,14 +85,15 @@ impl Node {
         Self { source: Source::Url { host, tcp, udp }, ..Self::new(public_key) }
     }
 
-    /// The same node, with TCP at `endpoint` and nowhere else: its name was resolved, or it was seen there.
+    /// The same node, with TCP at `endpoint` and nowhere else: its name was resolved, or it was
+    /// seen there.
     #[must_use]
     pub fn with_tcp_endpoint(self, endpoint: SocketAddr) -> Self {
         Self { tcp: Some(canonical(endpoint)), ..self }
     }
 
-    /// The same node, with UDP at `endpoint` and nowhere else: it was heard there. What it signed stays
-    /// what it signed.
+    /// The same node, with UDP at `endpoint` and nowhere else: it was heard there. What it signed
+    /// stays what it signed.
     #[must_use]
     pub fn with_udp_endpoint(self, endpoint: SocketAddr) -> Self {
         Self { udp: Some(canonical(endpoint)), ..self }
@@ -124,7 +125,8 @@ impl Node {
         }
     }
 
-    /// The TCP port, also when no address is known; that of the preferred address, if there are two.
+    /// The TCP port, also when no address is known; that of the preferred address, if there are
+    /// two.
     pub fn tcp_port(&self) -> Option<u16> {
         match (self.tcp, &self.source) {
             (Some(endpoint), _) => Some(endpoint.port()),
@@ -137,7 +139,8 @@ impl Node {
         .filter(|port| *port != 0)
     }
 
-    /// The UDP port, also when no address is known; that of the preferred address, if there are two.
+    /// The UDP port, also when no address is known; that of the preferred address, if there are
+    /// two.
     pub fn udp_port(&self) -> Option<u16> {
         match (self.udp, &self.source) {
             (Some(endpoint), _) => Some(endpoint.port()),
@@ -150,8 +153,8 @@ impl Node {
         .filter(|port| *port != 0)
     }
 
-    /// Where the node accepts TCP connections, preferred first: the most global address, and IPv4 of two
-    /// that are equally so. At most one of each family; empty while a name is not resolved.
+    /// Where the node accepts TCP connections, preferred first: the most global address, and IPv4
+    /// of two that are equally so. At most one of each family; empty while a name is not resolved.
     pub fn tcp_endpoints(&self) -> Vec<SocketAddr> {
         match (self.tcp, &self.source) {
             (Some(endpoint), _) => with_port([endpoint]),

@@ -8,8 +8,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 networks where no node is: address, prefix length in bits. From the registry, without those of
-/// [`is_lan`].
+/// IPv4 networks where no node is: address, prefix length in bits. From the registry, without those
+/// of [`is_lan`].
 const SPECIAL_V4: [([u8; 4], u8); 13] = [
     // "This network"; a source, never a destination.
     ([0, 0, 0, 0], 8),
@@ -41,7 +41,8 @@ const SPECIAL_V4: [([u8; 4], u8); 13] = [
 
 /// IPv6 networks where no node is: first segments, prefix length in bits.
 const SPECIAL_V6: [([u16; 4], u8); 12] = [
-    // Translation to IPv4 (NAT64), global and local: they would reach IPv4 hosts behind every check here.
+    // Translation to IPv4 (NAT64), global and local: they would reach IPv4 hosts behind every check
+    // here.
     ([0x64, 0xff9b, 0, 0], 96),
     ([0x64, 0xff9b, 1, 0], 48),
     // Discard-only, and its neighbour the dummy prefix.
@@ -93,8 +94,8 @@ pub fn is_lan(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether no node can be at `ip`, because it is unspecified, multicast, broadcast, reserved, or set
-/// aside for documentation, benchmarks or translation.
+/// Whether no node can be at `ip`, because it is unspecified, multicast, broadcast, reserved, or
+/// set aside for documentation, benchmarks or translation.
 pub fn is_special(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => SPECIAL_V4.iter().any(|&(net, bits)| {
@@ -131,8 +132,8 @@ pub fn check_relay(sender: IpAddr, addr: IpAddr) -> Result<(), RelayError> {
     }
 }
 
-/// How global an address is: of two addresses of one node, the one with the higher scope is more likely
-/// to be reachable from elsewhere.
+/// How global an address is: of two addresses of one node, the one with the higher scope is more
+/// likely to be reachable from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
     Unspecified,
@@ -163,7 +164,8 @@ impl Scope {
     }
 }
 
-/// `100.64.0.0/10`, shared by the customers of a provider (RFC 6598). Go-ethereum takes it for global.
+/// `100.64.0.0/10`, shared by the customers of a provider (RFC 6598). Go-ethereum takes it for
+/// global.
 const fn is_shared(ip: Ipv4Addr) -> bool {
     matches!(ip.octets(), [100, 64..=127, ..])
 }

@@ -3,7 +3,8 @@
 //! A [`Record`] is always well-formed and its signature checked. Ours, which changes, is
 //! [`LocalRecord`](crate::LocalRecord).
 //!
-//! Spec: [EIP-778](https://eips.ethereum.org/EIPS/eip-778), [enr.md](https://github.com/ethereum/devp2p/blob/master/enr.md).
+//! Spec: [EIP-778](https://eips.ethereum.org/EIPS/eip-778),
+//! [enr.md](https://github.com/ethereum/devp2p/blob/master/enr.md).
 
 pub(crate) mod scheme;
 

@@ -1,7 +1,7 @@
 //! Subnets: what one party can fill with addresses at will, and so counts as one.
 //!
-//! An IPv4 subnet is a /24, an IPv6 subnet a /64 (what a household or a rented machine gets), unless
-//! asked otherwise.
+//! An IPv4 subnet is a /24, an IPv6 subnet a /64 (what a household or a rented machine gets),
+//! unless asked otherwise.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -23,12 +23,13 @@ impl Subnet {
         Self::with_prefix(ip, Self::V4_PREFIX, Self::V6_PREFIX)
     }
 
-    /// The network of `ip` with a prefix of `v4` or `v6` bits; more than an address has is all of it.
+    /// The network of `ip` with a prefix of `v4` or `v6` bits; more than an address has is all of
+    /// it.
     ///
     /// # Security
     ///
-    /// An IPv4-mapped IPv6 address counts as the IPv4 address: else a dual-stack socket would put all of
-    /// IPv4 into one subnet, or the mapped form would be a second identity.
+    /// An IPv4-mapped IPv6 address counts as the IPv4 address: else a dual-stack socket would put
+    /// all of IPv4 into one subnet, or the mapped form would be a second identity.
     pub fn with_prefix(ip: IpAddr, v4: u8, v6: u8) -> Self {
         let ip = ip.to_canonical();
         let prefix = if ip.is_ipv4() { v4.min(32) } else { v6.min(128) };

@@ -1,7 +1,7 @@
 //! Who is let in: slots, and the one function that both checkpoints call.
 //!
-//! Not here: when the checkpoints are reached (`server`), and why of two connections with one node the
-//! same one is kept at both ends ([`tie`](crate::tie)).
+//! Not here: when the checkpoints are reached (`server`), and why of two connections with one node
+//! the same one is kept at both ends ([`tie`](crate::tie)).
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -97,20 +97,21 @@ pub struct Candidate {
 /// | 0 | something is shared (second checkpoint only) | `UselessPeer` | |
 /// | 1 | an ordinary slot is free | `TooManyPeers` | static, trusted, heirs |
 /// | 2 | inbound: an inbound slot is free | `TooManyPeers` | static, trusted, heirs |
-/// | 2 | dialed over the network: a slot for dialed peers is free | `TooManyPeers` | static, trusted, heirs |
-/// | 3 | the node is no peer, nor (first checkpoint only) about to be by a connection that crosses | `AlreadyConnected` | heirs |
+/// | 2 | dialed: a slot for dialed peers is free | `TooManyPeers` | static, trusted, heirs, streams |
+/// | 3 | it is no peer, nor (first checkpoint only) crossed by one | `AlreadyConnected` | heirs |
 /// | 4 | it is not ourselves | `ConnectedToSelf` | |
 ///
-/// The second line of check 2 is ours: twice as many nodes are dialed as slots are free, since about half of all
-/// dials fail, and those that are too many would otherwise take the slots that are kept for newcomers.
+/// The second line of check 2 is ours: twice as many nodes are dialed as slots are free, since
+/// about half of all dials fail, and those that are too many would otherwise take the slots that
+/// are kept for newcomers.
 ///
-/// An heir is the connection that [`tie`](crate::tie) prefers to the peer's present one. It takes over
-/// that peer's place, so it needs none that is free: the counts stay what they are.
+/// An heir is the connection that [`tie`](crate::tie) prefers to the peer's present one. It takes
+/// over that peer's place, so it needs none that is free: the counts stay what they are.
 ///
 /// # Security
 ///
-/// A connection between the checkpoints has proven nothing, so it stands in the way of no other one unless
-/// both have the same address at their far ends: [`tie`](crate::tie) says why.
+/// A connection between the checkpoints has proven nothing, so it stands in the way of no other one
+/// unless both have the same address at their far ends: [`tie`](crate::tie) says why.
 pub fn admit(
     peers: &PeerSet,
     candidate: &Candidate,
@@ -174,8 +175,8 @@ pub struct Peer {
 ///
 /// # Security
 ///
-/// The node that it is filed under is only claimed: whoever knows a node's public key can get this far in
-/// its name, as often as the throttles allow.
+/// The node that it is filed under is only claimed: whoever knows a node's public key can get this
+/// far in its name, as often as the throttles allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Who began it.
@@ -254,15 +255,15 @@ impl PeerSet {
         self.pending.range(of_node).map(|((_, conn), pending)| (*conn, *pending))
     }
 
-    /// Whether a connection of this origin, with `remote` at its far end, is crossed by one between the
-    /// checkpoints: one in the opposite direction, with the same address at its far end.
+    /// Whether a connection of this origin, with `remote` at its far end, is crossed by one between
+    /// the checkpoints: one in the opposite direction, with the same address at its far end.
     pub fn is_crossed(&self, id: &NodeId, origin: Origin, remote: Option<IpAddr>) -> bool {
         self.pending(id)
             .any(|(_, of)| of.origin != origin && tie::is_same_address(of.remote, remote))
     }
 
-    /// Whether a connection between the checkpoints makes it needless to dial a node at `addresses`: one
-    /// that we began, or one that comes from there.
+    /// Whether a connection between the checkpoints makes it needless to dial a node at
+    /// `addresses`: one that we began, or one that comes from there.
     pub fn is_coming(&self, id: &NodeId, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
         let ours = self.pending(id).any(|(_, of)| of.origin == Origin::Dialed);
         ours || addresses.into_iter().any(|ip| self.is_crossed(id, Origin::Dialed, Some(ip)))

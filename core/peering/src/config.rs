@@ -13,18 +13,18 @@ pub struct Config {
     pub own: NodeId,
     /// How many of everything.
     pub limits: Limits,
-    /// The networks that nodes may be in; `None` for all. Holds for accepted connections and for every
-    /// address that is dialed, also after a name was resolved.
+    /// The networks that nodes may be in; `None` for all. Holds for accepted connections and for
+    /// every address that is dialed, also after a name was resolved.
     pub net_restrict: Option<NetList>,
     /// Nodes to stay connected to, whatever happens.
     pub static_nodes: Vec<Node>,
     /// Nodes that are let in when no ordinary slot is free.
     pub trusted: Vec<NodeId>,
-    /// Whether to dial at all, static nodes included. Without, the slots for dialed peers go to inbound
-    /// ones.
+    /// Whether to dial at all, static nodes included. Without, the slots for dialed peers go to
+    /// inbound ones.
     pub dialing: bool,
-    /// Whether a peer without any shared capability is useless. False for a server that has no protocols
-    /// of its own, such as a crawler.
+    /// Whether a peer without any shared capability is useless. False for a server that has no
+    /// protocols of its own, such as a crawler.
     pub require_shared_capability: bool,
 }
 
@@ -46,25 +46,25 @@ impl Config {
 /// How many of everything. The defaults are those of go-ethereum where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Ordinary peers, dialed and inbound together. Static and trusted nodes have slots of their own:
-    /// as many as the user named.
+    /// Ordinary peers, dialed and inbound together. Static and trusted nodes have slots of their
+    /// own: as many as the user named.
     pub max_peers: usize,
-    /// One in this many ordinary slots is for dialed peers, and at least one; the others are for inbound
-    /// ones, so that a network of full nodes stays open to newcomers. Zero leaves none for dialed peers;
-    /// static nodes are dialed nevertheless.
+    /// One in this many ordinary slots is for dialed peers, and at least one; the others are for
+    /// inbound ones, so that a network of full nodes stays open to newcomers. Zero leaves none for
+    /// dialed peers; static nodes are dialed nevertheless.
     pub dial_ratio: usize,
     /// Dials in flight, resolving names and the handshakes on dialed connections included.
     pub max_dialing: usize,
-    /// Accepted connections whose handshake is under way. Each costs a socket, a buffer and some curve
-    /// arithmetic on behalf of a stranger.
+    /// Accepted connections whose handshake is under way. Each costs a socket, a buffer and some
+    /// curve arithmetic on behalf of a stranger.
     pub max_handshakes: usize,
-    /// One subnet (/24, /64) may hold one in this many of `max_handshakes`, and at least two, so that one
-    /// party does not lock everybody else out. Zero is one: no share.
+    /// One subnet (/24, /64) may hold one in this many of `max_handshakes`, and at least two, so
+    /// that one party does not lock everybody else out. Zero is one: no share.
     pub subnet_share: usize,
     /// How often one address may come.
     pub inbound_throttle: Throttle,
-    /// How long a node is not dialed again, from the start of a dial. Longer than the throttle's window of
-    /// other nodes (30 s in go-ethereum), or we would be refused there.
+    /// How long a node is not dialed again, from the start of a dial. Longer than the throttle's
+    /// window of other nodes (30 s in go-ethereum), or we would be refused there.
     pub dial_history: Duration,
     /// How long a static node waits after a failure.
     pub static_backoff: Backoff,
@@ -136,8 +136,8 @@ pub struct Backoff {
     pub factor: u32,
     /// The longest wait, before jitter.
     pub max: Duration,
-    /// Up to this many percent are added at random, so that nodes that lost one peer together do not
-    /// come back together.
+    /// Up to this many percent are added at random, so that nodes that lost one peer together do
+    /// not come back together.
     pub jitter_percent: u8,
     /// A connection that lasted this long ends the row of failures.
     pub lasted: Duration,

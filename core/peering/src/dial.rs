@@ -1,8 +1,8 @@
 //! The dial scheduler: whom to dial, and when.
 //!
-//! Static nodes come first, chosen at random among those whose time has come; then candidates, for which
-//! [`Output::WantCandidates`] asks no faster than slots are free, so that a source of nodes pauses by itself.
-//! Each node has one attempt at most:
+//! Static nodes come first, chosen at random among those whose time has come; then candidates, for
+//! which [`Output::WantCandidates`] asks no faster than slots are free, so that a source of nodes
+//! pauses by itself. Each node has one attempt at most:
 //!
 //! ```text
 //!   (static by name) Resolving --addresses--> Dialing --connected--> Handshaking --> peer
@@ -11,8 +11,9 @@
 //!                        +-----------------------+------------------------+--> failed: backoff
 //! ```
 //!
-//! A static node without an address is looked for before each dial, as a name is resolved before each: what
-//! was found once may be wrong by then. The backoff holds for the search as for the dial (row T6).
+//! A static node without an address is looked for before each dial, as a name is resolved before
+//! each: what was found once may be wrong by then. The backoff holds for the search as for the dial
+//! (row T6).
 //!
 //! Not here: racing the addresses of one node, and deadlines, which are the driver's.
 
@@ -39,12 +40,12 @@ use crate::{
     envelope::{ConnId, DialError, DialFailure, DialId, LocateId, Output, ResolveId},
 };
 
-/// Dials remembered. A dial ends no faster than a handshake with a host that refuses, so this is minutes
-/// of the busiest crawl; forgetting one early costs one dial too many.
+/// Dials remembered. A dial ends no faster than a handshake with a host that refuses, so this is
+/// minutes of the busiest crawl; forgetting one early costs one dial too many.
 const MAX_HISTORY: usize = 8_192;
 
-/// Addresses of one name, or of a node that was found, that are dialed. A name may have hundreds, of which
-/// each is a connection made on behalf of whoever answers for the name.
+/// Addresses of one name, or of a node that was found, that are dialed. A name may have hundreds,
+/// of which each is a connection made on behalf of whoever answers for the name.
 const MAX_ADDRESSES: usize = 8;
 
 /// Dials under way, dials of the past, and static nodes.
@@ -94,8 +95,8 @@ pub struct StaticNode<'a> {
     pub node: &'a Node,
     /// How often in a row it could not be reached or kept.
     pub failures: u32,
-    /// When it is dialed next: a moment in the past where it only waits for a place; `None` while it is
-    /// connected, or dialed.
+    /// When it is dialed next: a moment in the past where it only waits for a place; `None` while
+    /// it is connected, or dialed.
     pub next_dial: Option<Instant>,
 }
 
@@ -209,8 +210,9 @@ impl Dialer {
         Ok(())
     }
 
-    /// How many candidates would be dialed now (row D1): twice the dialed peers that are missing, as about
-    /// half of all dials fail, less what is in flight; and never more than there is room for.
+    /// How many candidates would be dialed now (row D1): twice the dialed peers that are missing,
+    /// as about half of all dials fail, less what is in flight; and never more than there is room
+    /// for.
     pub(crate) fn wanted(&self, peers: &PeerSet) -> usize {
         if !self.enabled || peers.ordinary() >= self.limits.max_peers {
             return 0;
@@ -307,16 +309,16 @@ impl Dialer {
             return self.fail(now, id, DialFailure::NetRestricted, out);
         }
         if peers.is_coming(&id, known.iter().map(SocketAddr::ip)) {
-            // The node came to us while it was looked for. Should it not become a peer, it is looked for
-            // again, after a while: it may be elsewhere by then.
+            // The node came to us while it was looked for. Should it not become a peer, it is
+            // looked for again, after a while: it may be elsewhere by then.
             self.statics.schedule(&id, now + self.limits.static_backoff.base);
             return;
         }
         self.dial(now, id, key, known, out);
     }
 
-    /// The handshake on a dialed connection ended before the second checkpoint. `crossed` tells whether the
-    /// node's own connection to us, from where we dialed, goes on.
+    /// The handshake on a dialed connection ended before the second checkpoint. `crossed` tells
+    /// whether the node's own connection to us, from where we dialed, goes on.
     pub(crate) fn on_handshake_failed(
         &mut self,
         now: Instant,
@@ -365,8 +367,8 @@ impl Dialer {
         }
     }
 
-    /// Makes a node static, or gives a static node its new endpoint. Returns the connection to the old
-    /// endpoint whose handshake is now in the way, if there is one.
+    /// Makes a node static, or gives a static node its new endpoint. Returns the connection to the
+    /// old endpoint whose handshake is now in the way, if there is one.
     pub(crate) fn add_static(
         &mut self,
         now: Instant,
@@ -434,8 +436,8 @@ impl Dialer {
         })
     }
 
-    /// Dials in flight: names being resolved, nodes being looked for, handshakes on dialed connections, and cancelled dials that
-    /// have not ended.
+    /// Dials in flight: names being resolved, nodes being looked for, handshakes on dialed
+    /// connections, and cancelled dials that have not ended.
     pub(crate) fn in_flight(&self) -> usize {
         self.attempts.len() + self.cancelled.len()
     }

@@ -54,8 +54,9 @@ pub enum Input {
         /// The node.
         node: Node,
     },
-    /// A connection ended (`delpeer`, or the end of a failed `SetupConn`), whoever ended it: comes once for
-    /// each connection that was not refused, also after [`Output::Reject`] and [`Output::Disconnect`].
+    /// A connection ended (`delpeer`, or the end of a failed `SetupConn`), whoever ended it: comes
+    /// once for each connection that was not refused, also after [`Output::Reject`] and
+    /// [`Output::Disconnect`].
     Closed {
         /// The connection.
         conn: ConnId,
@@ -87,14 +88,14 @@ pub enum Input {
     },
     /// The other end claims to be a node, in an encryption handshake that has ended
     /// (`checkpointPostHandshake`).
-    /// Answered by [`Output::Admit`] or [`Output::Reject`], unless an [`Output::Disconnect`] for the
-    /// connection is already on its way.
+    /// Answered by [`Output::Admit`] or [`Output::Reject`], unless an [`Output::Disconnect`] for
+    /// the connection is already on its way.
     ///
     /// # Security
     ///
-    /// Whoever knows a node's public key can claim to be that node: only [`Ready`](Self::Ready) proves it,
-    /// by the MAC of the first frame. Nothing that concerns other connections to the node may follow
-    /// from this message but by the address of this one: see [`tie`](crate::tie).
+    /// Whoever knows a node's public key can claim to be that node: only [`Ready`](Self::Ready)
+    /// proves it, by the MAC of the first frame. Nothing that concerns other connections to the
+    /// node may follow from this message but by the address of this one: see [`tie`](crate::tie).
     Identified {
         /// The connection.
         conn: ConnId,
@@ -103,7 +104,8 @@ pub enum Input {
     },
     /// Both Hellos are there, and the MAC of the other end's proves who it claimed to be
     /// (`checkpointAddPeer`). Answered by [`Output::Admit`] or
-    /// [`Output::Reject`], unless an [`Output::Disconnect`] for the connection is already on its way.
+    /// [`Output::Reject`], unless an [`Output::Disconnect`] for the connection is already on its
+    /// way.
     Ready {
         /// The connection.
         conn: ConnId,
@@ -114,7 +116,8 @@ pub enum Input {
     Located {
         /// The question.
         locate: LocateId,
-        /// The node with its endpoints; `None` if nobody knows where it is, or nobody could be asked.
+        /// The node with its endpoints; `None` if nobody knows where it is, or nobody could be
+        /// asked.
         node: Option<Node>,
     },
     /// Makes a node an ordinary one again (`removestatic`) and ends the connection to it.
@@ -137,8 +140,9 @@ pub enum Input {
     /// Ends everything (`quit`). [`Output::Stopped`] follows once every connection has closed.
     Stop,
     /// The embedding program brought a connection of its own, such as a pipe or a proxied stream
-    /// (`SetupConn`). Exempt from throttles, net restriction and the bound on handshakes, not from the
-    /// checkpoints. Its handshake begins at once; [`Output::Refuse`] follows only where the server stops.
+    /// (`SetupConn`). Exempt from throttles, net restriction and the bound on handshakes, not from
+    /// the checkpoints. Its handshake begins at once; [`Output::Refuse`] follows only where the
+    /// server stops.
     Stream {
         /// The connection.
         conn: ConnId,
@@ -159,7 +163,8 @@ pub enum Output {
         conn: ConnId,
     },
     /// Nobody waits for this dial any longer. It is still answered: by [`Input::DialFailed`] with
-    /// [`DialError::Cancelled`], or by [`Input::DialSucceeded`] where the cancellation came too late.
+    /// [`DialError::Cancelled`], or by [`Input::DialSucceeded`] where the cancellation came too
+    /// late.
     CancelDial {
         /// The attempt.
         dial: DialId,
@@ -173,8 +178,9 @@ pub enum Output {
         /// Where; never empty, and net restriction holds for each.
         addresses: Vec<SocketAddr>,
     },
-    /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were cancelled, nor
-    /// where the node became a peer by another connection, or is about to by one from where it was dialed.
+    /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were
+    /// cancelled, nor where the node became a peer by another connection, or is about to by one
+    /// from where it was dialed.
     DialFailed {
         /// The node.
         id: NodeId,
@@ -190,8 +196,8 @@ pub enum Output {
         /// The reason.
         reason: DisconnectReason,
     },
-    /// Find out where a static node is of which only the key is known. Answered by [`Input::Located`], at
-    /// once where there is nobody to ask.
+    /// Find out where a static node is of which only the key is known. Answered by
+    /// [`Input::Located`], at once where there is nobody to ask.
     Locate {
         /// The question.
         locate: LocateId,
@@ -254,8 +260,9 @@ pub enum Output {
     /// Every connection has closed and every dial has ended after [`Input::Stop`].
     Stopped,
     /// Up to `count` candidates would be dialed at once. Zero: keep them, and pause the search.
-    /// Each message replaces the one before, and one follows every [`Input::Candidate`], also one that is
-    /// not dialed. A source that sends one candidate and waits loses none; those beyond `count` are dropped.
+    /// Each message replaces the one before, and one follows every [`Input::Candidate`], also one
+    /// that is not dialed. A source that sends one candidate and waits loses none; those beyond
+    /// `count` are dropped.
     WantCandidates {
         /// How many.
         count: usize,

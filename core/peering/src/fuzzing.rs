@@ -1,7 +1,8 @@
-//! A model of operations: a driver that keeps the contract does things at random, and what must always
-//! hold is checked after each. The body of a fuzz target, and a property test.
+//! A model of operations: a driver that keeps the contract does things at random, and what must
+//! always hold is checked after each. The body of a fuzz target, and a property test.
 //!
-//! It panics where something is wrong. The target itself is in `fuzz/`. Not part of the public interface.
+//! It panics where something is wrong. The target itself is in `fuzz/`. Not part of the public
+//! interface.
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
@@ -190,7 +191,8 @@ impl Driver {
 
     /// Stops the server, and does what is left to be done.
     fn stop(&mut self) {
-        // A connection that closes for any reason, and a dial that fails, are all that is left to come.
+        // A connection that closes for any reason, and a dial that fails, are all that is left to
+        // come.
         self.stopping = true;
         self.tell(Input::Stop);
         self.check();
@@ -284,7 +286,8 @@ impl Driver {
                 assert_ne!(of, id(1), "we are our own peer");
                 assert_eq!(self.conns[&conn], Stage::Peer);
                 assert!(self.peers.insert(of, (conn, slot)).is_none(), "two peers of one id");
-                // Trust that was taken away may have led over the cap: then nobody is added but an heir.
+                // Trust that was taken away may have led over the cap: then nobody is added but an
+                // heir.
                 let all = self.count(|slot| slot.is_ordinary());
                 let inbound = self.count(|slot| slot == Slot::Inbound);
                 if slot.is_ordinary() {

@@ -1,6 +1,7 @@
 //! The gate: what accepted connections have to pass before any cryptography is done for them.
 //!
-//! Not here: who is at the other end, which nobody knows yet; that is [`admit`](crate::admit)'s matter.
+//! Not here: who is at the other end, which nobody knows yet; that is [`admit`](crate::admit)'s
+//! matter.
 
 use std::{
     collections::BTreeMap,
@@ -16,21 +17,23 @@ use crate::{
 };
 
 /// Addresses whose tries are counted: as many as could be let in within the window of 30 s by 500
-/// handshakes a second. In a greater flood the oldest are forgotten, and `max_handshakes` is what holds.
+/// handshakes a second. In a greater flood the oldest are forgotten, and `max_handshakes` is what
+/// holds.
 const MAX_ADDRESSES: usize = 16_384;
 
 /// The handshakes that strangers have under way, and how often their addresses came.
 ///
 /// # Security
 ///
-/// A handshake costs curve arithmetic, a socket and a buffer on behalf of whoever asks. One address is
-/// slowed down, one subnet gets no more than its share, and all together stay below a bound.
+/// A handshake costs curve arithmetic, a socket and a buffer on behalf of whoever asks. One address
+/// is slowed down, one subnet gets no more than its share, and all together stay below a bound.
 #[derive(Debug)]
 pub(crate) struct Gate {
     throttle: Throttle,
     net_restrict: Option<NetList>,
     max_handshakes: usize,
-    /// Tries within the window, by IPv4 address or IPv6 /64: whoever has one address of a /64 has all.
+    /// Tries within the window, by IPv4 address or IPv6 /64: whoever has one address of a /64 has
+    /// all.
     tries: ExpiringMap<Subnet, u32>,
     /// At most `max_handshakes`.
     under_way: BTreeMap<ConnId, IpAddr>,
@@ -53,8 +56,8 @@ impl Gate {
 
     /// Lets a connection begin its handshake, or says why not.
     ///
-    /// Local addresses are never throttled and have no share: networks for development live there. What is
-    /// refused counts nowhere.
+    /// Local addresses are never throttled and have no share: networks for development live there.
+    /// What is refused counts nowhere.
     pub(crate) fn enter(
         &mut self,
         now: Instant,

@@ -1,9 +1,11 @@
-//! Whom to be connected to: admission at two checkpoints, slots, dial scheduling, inbound throttles.
+//! Whom to be connected to: admission at two checkpoints, slots, dial scheduling, inbound
+//! throttles.
 //!
-//! One machine, [`Server`], decides; a driver carries the messages of [`envelope`]. It is the modern form
-//! of go-ethereum's `run` loop and dial scheduler.
+//! One machine, [`Server`], decides; a driver carries the messages of [`envelope`]. It is the
+//! modern form of go-ethereum's `run` loop and dial scheduler.
 //!
-//! Not here: how a connection works (`rlpx`), how nodes are found (`discovery`), sockets (`peerage`).
+//! Not here: how a connection works (`rlpx`), how nodes are found (`discovery`), sockets
+//! (`peerage`).
 
 mod admission;
 mod config;

@@ -1,7 +1,7 @@
 //! The machine: composes the gate, admission and the dial scheduler over the connections there are.
 //!
-//! Not here: any rule of theirs. This file knows which of them is asked when, and keeps the life of each
-//! connection:
+//! Not here: any rule of theirs. This file knows which of them is asked when, and keeps the life of
+//! each connection:
 //!
 //! ```text
 //!  Accepted, Stream,               Identified           Ready
@@ -13,9 +13,9 @@
 //!   every state --Closed--> gone     <--+------------------------+
 //! ```
 //!
-//! A peer is dropped when its connection has closed, not when it is asked to leave: until then its protocols
-//! run and its slot is taken. Only the loser of two simultaneous dials is dropped at once, as its winner
-//! takes over the slot.
+//! A peer is dropped when its connection has closed, not when it is asked to leave: until then its
+//! protocols run and its slot is taken. Only the loser of two simultaneous dials is dropped at
+//! once, as its winner takes over the slot.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -40,10 +40,11 @@ use crate::{
 pub struct Server {
     config: Config,
     life: Life,
-    /// At most: the handshakes and dials in flight, the peers, and what the embedding program brought.
+    /// At most: the handshakes and dials in flight, the peers, and what the embedding program
+    /// brought.
     conns: BTreeMap<ConnId, Conn>,
-    /// The keys of connections that are [`Phase::Pending`]: not in `conns`, where every idle peer would
-    /// pay for the room.
+    /// The keys of connections that are [`Phase::Pending`]: not in `conns`, where every idle peer
+    /// would pay for the room.
     claims: BTreeMap<ConnId, PublicKey>,
     peers: PeerSet,
     trusted: BTreeSet<NodeId>,
@@ -107,8 +108,8 @@ pub struct Counts {
 }
 
 impl Server {
-    /// A server without connections. Its first outputs open the listener and ask for candidates; its first
-    /// timeout, due at once, dials the static nodes.
+    /// A server without connections. Its first outputs open the listener and ask for candidates;
+    /// its first timeout, due at once, dials the static nodes.
     pub fn new(mut config: Config, seed: Seed) -> Self {
         if !config.dialing {
             // Nobody can be dialed, so no slot is kept for it.
@@ -132,8 +133,8 @@ impl Server {
         server
     }
 
-    /// The bytes held, estimated from counts and capacities; without the size of the value itself, and without
-    /// what its settings hold.
+    /// The bytes held, estimated from counts and capacities; without the size of the value itself,
+    /// and without what its settings hold.
     ///
     /// Cheap enough to be asked for after each event, once the outputs are drained.
     pub fn memory(&self) -> usize {
@@ -146,9 +147,9 @@ impl Server {
             + deque_memory(&self.outputs)
     }
 
-    /// The most that [`memory`](Self::memory) is with these settings whatever peers do, once the outputs are
-    /// drained, while the embedding program has brought at most `brought` connections, static nodes and trusted
-    /// nodes of its own.
+    /// The most that [`memory`](Self::memory) is with these settings whatever peers do, once the
+    /// outputs are drained, while the embedding program has brought at most `brought` connections,
+    /// static nodes and trusted nodes of its own.
     pub fn memory_bound(config: &Config, brought: usize) -> usize {
         let limits = &config.limits;
         let named = config.static_nodes.len() + config.trusted.len() + brought;
@@ -160,8 +161,8 @@ impl Server {
             + tree_memory::<NodeId, ()>(named)
             + Gate::memory_bound(limits)
             + Dialer::memory_bound(limits, named)
-            // One call says at most a few things of each: that it ends, and what comes in its place. The room
-            // is kept.
+            // One call says at most a few things of each: that it ends, and what comes in its
+            // place. The room is kept.
             + list_bound::<Output>(4 * (conns + named))
     }
 

@@ -1,6 +1,7 @@
 //! Sealing and opening frames, beside the bare primitives that they are made of.
 //!
-//! `cargo bench -p peerage-rlpx --bench frames` ends with a table of both and the ratio between them.
+//! `cargo bench -p peerage-rlpx --bench frames` ends with a table of both and the ratio between
+//! them.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 

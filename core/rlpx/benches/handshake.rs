@@ -1,6 +1,7 @@
 //! A handshake, both ends of it, beside the curve operations that it cannot do without.
 //!
-//! `cargo bench -p peerage-rlpx --bench handshake` ends with a table of both and the ratio between them.
+//! `cargo bench -p peerage-rlpx --bench handshake` ends with a table of both and the ratio between
+//! them.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
@@ -95,9 +96,9 @@ impl Curve {
 /// A curve operation, and how often a handshake needs it at both ends together.
 type Operation = (&'static str, fn(&Curve), u32);
 
-/// An auth and an ack are encrypted to keys made for them, and read (2 public keys, 4 agreements); each
-/// end agrees with the other's static and ephemeral key (4 agreements); the recipient sends its
-/// ephemeral public key; the initiator's is recovered from its signature.
+/// An auth and an ack are encrypted to keys made for them, and read (2 public keys, 4 agreements);
+/// each end agrees with the other's static and ephemeral key (4 agreements); the recipient sends
+/// its ephemeral public key; the initiator's is recovered from its signature.
 const OPERATIONS: [Operation; 4] = [
     ("public key", Curve::derive, 3),
     ("agreement", Curve::agree, 8),

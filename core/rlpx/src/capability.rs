@@ -1,5 +1,6 @@
 //! Capabilities: what they are called, and what a connection has agreed on
-//! ([rlpx.md, capability messaging](https://github.com/ethereum/devp2p/blob/master/rlpx.md#capability-messaging)).
+//! ([rlpx.md, capability
+//! messaging](https://github.com/ethereum/devp2p/blob/master/rlpx.md#capability-messaging)).
 
 use std::{fmt, str::FromStr};
 
@@ -74,8 +75,8 @@ impl fmt::Display for Capability {
     }
 }
 
-/// A capability that we speak, with the number of message ids it takes. Both ends must know the same
-/// length: it is not on the wire.
+/// A capability that we speak, with the number of message ids it takes. Both ends must know the
+/// same length: it is not on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalCapability {
     /// Name and version.

@@ -1,5 +1,6 @@
 //! Message ids of the `p2p` protocol, and where those of capabilities begin
-//! ([rlpx.md, "p2p" capability](https://github.com/ethereum/devp2p/blob/master/rlpx.md#p2p-capability)).
+//! ([rlpx.md, "p2p"
+//! capability](https://github.com/ethereum/devp2p/blob/master/rlpx.md#p2p-capability)).
 
 pub(crate) const HELLO: u64 = 0x00;
 pub(crate) const DISCONNECT: u64 = 0x01;

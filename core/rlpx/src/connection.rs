@@ -47,24 +47,25 @@ use shaking::{Shaken, Shaking};
 /// The oldest version of the `p2p` protocol that we speak; 4 is 5 without snappy.
 const MIN_VERSION: u64 = 4;
 
-/// The most bytes of buffer that a peer can make us hold before it is admitted, whatever it sends and however
-/// little it reads. Our own Hello counts: it is taken to be below 512 bytes.
+/// The most bytes of buffer that a peer can make us hold before it is admitted, whatever it sends
+/// and however little it reads. Our own Hello counts: it is taken to be below 512 bytes.
 pub const MAX_UNADMITTED_BUFFER: usize = 4096;
 
 /// One end of an RLPx connection.
 ///
 /// A driver passes bytes from the transport to [`receive`](Self::receive) and bytes from
-/// [`outgoing`](Self::outgoing) to the transport, sends with [`send`](Self::send), and keeps time with
-/// [`poll_timeout`](peerage_machine::Machine::poll_timeout) and
+/// [`outgoing`](Self::outgoing) to the transport, sends with [`send`](Self::send), and keeps time
+/// with [`poll_timeout`](peerage_machine::Machine::poll_timeout) and
 /// [`handle_timeout`](peerage_machine::Machine::handle_timeout). After each call it asks
-/// [`poll_event`](Self::poll_event), since every one of them may be the end of the connection. Or it uses
-/// the connection as a [`Machine`](peerage_machine::Machine) and leaves all of that to its inputs and
-/// outputs.
+/// [`poll_event`](Self::poll_event), since every one of them may be the end of the connection. Or
+/// it uses the connection as a [`Machine`](peerage_machine::Machine) and leaves all of that to its
+/// inputs and outputs.
 ///
 /// # Security
 ///
 /// Before the second verdict, no byte is asked for beyond the unit at hand, so a peer that is not
-/// admitted holds at most a Hello's 2 KiB here. After a fault, nothing more of the peer is looked at.
+/// admitted holds at most a Hello's 2 KiB here. After a fault, nothing more of the peer is looked
+/// at.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
@@ -104,15 +105,16 @@ struct End {
 }
 
 impl Connection {
-    /// The most that [`memory`](Self::memory) is before the second verdict, with the outputs drained.
+    /// The most that [`memory`](Self::memory) is before the second verdict, with the outputs
+    /// drained.
     ///
-    /// Of the two parts of the state, the later is made while the earlier is still there. No call before that
-    /// verdict puts out more than four things.
+    /// Of the two parts of the state, the later is made while the earlier is still there. No call
+    /// before that verdict puts out more than four things.
     pub const MAX_UNADMITTED: usize =
         MAX_UNADMITTED_BUFFER + size_of::<Link>() + size_of::<Session>() + list_bound::<Output>(4);
 
-    /// A connection over a fresh transport. Everything random about it follows from `seed`, which must
-    /// be used only once. An initiator's auth is in [`outgoing`](Self::outgoing) at once.
+    /// A connection over a fresh transport. Everything random about it follows from `seed`, which
+    /// must be used only once. An initiator's auth is in [`outgoing`](Self::outgoing) at once.
     pub fn new(config: Arc<Config>, role: Role, now: Now, seed: Seed) -> Self {
         let (shaking, auth) = Shaking::new(&config.key, role, seed);
         let mut out = Outbox::default();
@@ -122,18 +124,19 @@ impl Connection {
         Self { config, state, out, deadline, outputs: VecDeque::new() }
     }
 
-    /// How many bytes may be read from the transport now. `usize::MAX` is as many as you like; 0 is none.
+    /// How many bytes may be read from the transport now. `usize::MAX` is as many as you like; 0 is
+    /// none.
     ///
     /// Until the connection is open, this is what completes the unit at hand; nothing is to be read
-    /// while a verdict is awaited. Asked again after each read and each verdict, it lets nothing of a
-    /// stranger pile up in the driver either. Once it is over, what is read is thrown away.
+    /// while a verdict is awaited. Asked again after each read and each verdict, it lets nothing of
+    /// a stranger pile up in the driver either. Once it is over, what is read is thrown away.
     pub fn read_budget(&self) -> usize {
         match &self.state {
             State::Shaking(shaking) => shaking.needs(),
             State::Greeting(link) => link.ingress.needs(),
             State::Open(open) if !open.pulse.is_paused() => usize::MAX,
-            // To see that the peer hangs up. A socket closed with bytes unread is reset, and the reason
-            // that it had sent may be lost with it.
+            // To see that the peer hangs up. A socket closed with bytes unread is reset, and the
+            // reason that it had sent may be lost with it.
             State::Closing { eof: false, .. } => usize::MAX,
             State::Identified(_)
             | State::Ready(_)
@@ -144,15 +147,16 @@ impl Connection {
         }
     }
 
-    /// Takes bytes from the front of `input`, up to an event or the end of `input`; decrypts in place.
+    /// Takes bytes from the front of `input`, up to an event or the end of `input`; decrypts in
+    /// place.
     ///
-    /// With [`Event::Message`], `payload` holds the message in place of what it held before; call again
-    /// with the rest of `input`. `None` means that all of `input` was taken.
+    /// With [`Event::Message`], `payload` holds the message in place of what it held before; call
+    /// again with the rest of `input`. `None` means that all of `input` was taken.
     ///
     /// # Panics
     ///
-    /// If `input` is longer than [`read_budget`](Self::read_budget) before the connection is open: there
-    /// is no place for what is too much.
+    /// If `input` is longer than [`read_budget`](Self::read_budget) before the connection is open:
+    /// there is no place for what is too much.
     pub fn receive(
         &mut self,
         now: Now,
@@ -184,8 +188,8 @@ impl Connection {
 
     /// Notes that nothing more will come: the peer has closed the transport, or it failed.
     ///
-    /// Once the connection is closing, the first call leaves it time to write what is waiting; a second
-    /// one means that nothing can be written either.
+    /// Once the connection is closing, the first call leaves it time to write what is waiting; a
+    /// second one means that nothing can be written either.
     pub fn receive_eof(&mut self, now: Now) -> Option<Event> {
         match &mut self.state {
             State::Closing { eof: eof @ false, .. } => *eof = true,
@@ -196,8 +200,8 @@ impl Connection {
         self.poll_event()
     }
 
-    /// Sends message `code` of the capability at index `shared` of [`shared`](Self::shared): appends it
-    /// to [`outgoing`](Self::outgoing). While that has room, nothing is allocated.
+    /// Sends message `code` of the capability at index `shared` of [`shared`](Self::shared):
+    /// appends it to [`outgoing`](Self::outgoing). While that has room, nothing is allocated.
     ///
     /// How much may be waiting is the caller's to bound, by [`queued`](Self::queued).
     pub fn send(
@@ -219,8 +223,8 @@ impl Connection {
             .map_err(|too_large| SendError::TooLarge(too_large.0))
     }
 
-    /// The bytes that wait for the transport. To be written in order; [`written`](Self::written) says how
-    /// many were.
+    /// The bytes that wait for the transport. To be written in order; [`written`](Self::written)
+    /// says how many were.
     pub fn outgoing(&self) -> &[u8] {
         self.out.waiting()
     }
@@ -230,8 +234,9 @@ impl Connection {
         self.out.len()
     }
 
-    /// Notes that the transport took the first `n` bytes of [`outgoing`](Self::outgoing). Ignored once
-    /// the connection is closed: what was waiting then is thrown away, and a write may cross with that.
+    /// Notes that the transport took the first `n` bytes of [`outgoing`](Self::outgoing). Ignored
+    /// once the connection is closed: what was waiting then is thrown away, and a write may cross
+    /// with that.
     ///
     /// # Panics
     ///
@@ -246,8 +251,8 @@ impl Connection {
         }
     }
 
-    /// Gives the verdict that [`Event::Identified`] or [`Event::Ready`] asked for: go on. Ignored when
-    /// none is awaited, since the connection may just have ended.
+    /// Gives the verdict that [`Event::Identified`] or [`Event::Ready`] asked for: go on. Ignored
+    /// when none is awaited, since the connection may just have ended.
     pub fn admit(&mut self, now: Now) {
         match self.take_state() {
             State::Identified(mut link) => {
@@ -266,20 +271,22 @@ impl Connection {
         }
     }
 
-    /// Ends the connection for a reason of ours, and tells the peer if the encryption handshake is done;
-    /// this is also the negative verdict. Ignored if it has ended already.
+    /// Ends the connection for a reason of ours, and tells the peer if the encryption handshake is
+    /// done; this is also the negative verdict. Ignored if it has ended already.
     pub fn disconnect(&mut self, now: Now, reason: DisconnectReason) {
         self.end(now, Fault::Local(Local::Disconnected(reason)));
     }
 
-    /// Notes that we do not read for a while, or read again: silence meanwhile is not the peer's fault.
+    /// Notes that we do not read for a while, or read again: silence meanwhile is not the peer's
+    /// fault.
     pub fn pause_reading(&mut self, now: Now, paused: bool) {
         if let State::Open(open) = &mut self.state {
             open.pulse.pause(now.mono, paused);
         }
     }
 
-    /// Frees the buffers that hold nothing. For connections that idle; the next message makes them again.
+    /// Frees the buffers that hold nothing. For connections that idle; the next message makes them
+    /// again.
     pub fn release(&mut self) {
         self.out.release();
         self.outputs.shrink_to_fit();
@@ -289,16 +296,17 @@ impl Connection {
         }
     }
 
-    /// The end of the connection, if it has come and was not told yet. To be asked after each direct call
-    /// but [`receive`](Self::receive) and [`receive_eof`](Self::receive_eof), which tell it themselves.
+    /// The end of the connection, if it has come and was not told yet. To be asked after each
+    /// direct call but [`receive`](Self::receive) and [`receive_eof`](Self::receive_eof), which
+    /// tell it themselves.
     pub fn poll_event(&mut self) -> Option<Event> {
         let State::Ended(end) = self.state else { return None };
         self.state = State::Closed(end);
         Some(Event::Closed { fault: end.fault })
     }
 
-    /// The bytes held, estimated from capacities; without the size of the value itself and the shared settings.
-    /// The state is counted as it lies on the heap.
+    /// The bytes held, estimated from capacities; without the size of the value itself and the
+    /// shared settings. The state is counted as it lies on the heap.
     ///
     /// Cheap enough to be asked for after each event, once the outputs are drained.
     pub fn memory(&self) -> usize {
@@ -316,8 +324,8 @@ impl Connection {
         self.state.buffers() + self.out.memory() + self.outputs.iter().map(pending).sum::<usize>()
     }
 
-    /// The capabilities in common, in the order of their names; empty before [`Event::Ready`] and after
-    /// the end.
+    /// The capabilities in common, in the order of their names; empty before [`Event::Ready`] and
+    /// after the end.
     pub fn shared(&self) -> &[Shared] {
         self.session().map_or(&[], |session| &session.shared)
     }
@@ -343,8 +351,8 @@ impl Connection {
         }
     }
 
-    /// Why the connection ended, from the moment that it did: before [`Event::Closed`], while the reason
-    /// is still being written.
+    /// Why the connection ended, from the moment that it did: before [`Event::Closed`], while the
+    /// reason is still being written.
     pub fn fault(&self) -> Option<Fault> {
         match &self.state {
             State::Closing { end, .. } | State::Ended(end) | State::Closed(end) => Some(end.fault),

@@ -19,9 +19,9 @@ pub(crate) fn encode(reason: DisconnectReason) -> Vec<u8> {
 
 /// The reason in the payload of a Disconnect.
 ///
-/// Peers write `[reason]`, the reason alone, or nothing at all; all of that is understood, and what is
-/// not is [`Other(0xff)`](DisconnectReason::Other). A connection that is ending anyway is no place to
-/// be strict. Some never compress one, either: `Ingress` hands over what came then.
+/// Peers write `[reason]`, the reason alone, or nothing at all; all of that is understood, and what
+/// is not is [`Other(0xff)`](DisconnectReason::Other). A connection that is ending anyway is no
+/// place to be strict. Some never compress one, either: `Ingress` hands over what came then.
 pub(crate) fn decode(payload: &[u8]) -> DisconnectReason {
     decode_lenient(payload).unwrap_or(UNDECODABLE)
 }

@@ -1,5 +1,6 @@
 //! ECIES: encryption to a node's public key, as the two handshake packets use it
-//! ([rlpx.md, ECIES encryption](https://github.com/ethereum/devp2p/blob/master/rlpx.md#ecies-encryption)).
+//! ([rlpx.md, ECIES
+//! encryption](https://github.com/ethereum/devp2p/blob/master/rlpx.md#ecies-encryption)).
 //!
 //! Not here: what the packets say (`handshake`). Nothing else in RLPx uses ECIES.
 //!

@@ -134,8 +134,8 @@ impl std::fmt::Display for Waiting {
 }
 
 impl Fault {
-    /// The reason to send before closing for this fault; `None` where nothing is to be sent: the peer
-    /// said goodbye itself, or nothing can reach it.
+    /// The reason to send before closing for this fault; `None` where nothing is to be sent: the
+    /// peer said goodbye itself, or nothing can reach it.
     pub const fn reason_to_send(&self) -> Option<DisconnectReason> {
         use DisconnectReason as Reason;
         match self {

@@ -2,11 +2,11 @@
 //! ([rlpx.md, framing](https://github.com/ethereum/devp2p/blob/master/rlpx.md#framing)).
 //!
 //! The two directions of a connection share nothing, so each is a value of its own that may live on
-//! its own thread: [`Egress`] seals messages, [`Ingress`] opens them. What messages mean is not known
-//! here, save for one concession to a Disconnect.
+//! its own thread: [`Egress`] seals messages, [`Ingress`] opens them. What messages mean is not
+//! known here, save for one concession to a Disconnect.
 //!
 //! ```text
-//!   header (16, encrypted) | header MAC (16) | body (encrypted, zero-padded to 16) | frame MAC (16)
+//!   header (16, encrypted) | header MAC (16) | body (encrypted, padded to 16) | frame MAC (16)
 //!     size (3) 0xc2 0x80 0x80 0..              message id (RLP), payload (snappy)
 //! ```
 
@@ -33,8 +33,8 @@ const HEAD: usize = HEADER + Tag::SIZE;
 /// The largest frame: its size is 3 bytes on the wire.
 pub const MAX_FRAME: usize = 0xff_ffff;
 
-/// The largest payload, decompressed: 16 MiB less one byte, as go-ethereum has it. Without it, 1 MiB
-/// of snappy could become 20 MiB of memory.
+/// The largest payload, decompressed: 16 MiB less one byte, as go-ethereum has it. Without it, 1
+/// MiB of snappy could become 20 MiB of memory.
 pub const MAX_PAYLOAD: usize = 0xff_ffff;
 
 /// The largest frame until Hello has been received: a stranger costs no more memory than this.
@@ -60,8 +60,9 @@ const fn tail(size: usize) -> usize {
 /// The stream cipher of one direction: AES-256 in counter mode, used in whole blocks, since every
 /// part of a frame is padded to them.
 ///
-/// The counter starts at zero and its lower half alone would take 2^64 blocks to wrap, so the 64-bit
-/// counter, for which the library has faster code, gives the same stream as the specified 128-bit one.
+/// The counter starts at zero and its lower half alone would take 2^64 blocks to wrap, so the
+/// 64-bit counter, for which the library has faster code, gives the same stream as the specified
+/// 128-bit one.
 struct Stream(CtrCore<aes::Aes256Enc, flavors::Ctr64BE>);
 
 impl Stream {

@@ -1,6 +1,7 @@
 //! What is done with arbitrary bytes: the bodies of the fuzz targets, which are property tests too.
 //!
-//! A body panics where something is wrong. The targets themselves are in `fuzz/`. Not part of the public interface.
+//! A body panics where something is wrong. The targets themselves are in `fuzz/`. Not part of the
+//! public interface.
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
@@ -42,7 +43,8 @@ fn config(byte: u8, capabilities: &[LocalCapability]) -> Config {
     }
 }
 
-/// A handshake packet: the bytes as they are, or sealed to us, so that what is behind the encryption is reached.
+/// A handshake packet: the bytes as they are, or sealed to us, so that what is behind the
+/// encryption is reached.
 fn packet(data: &[u8], remote: &SecretKey, random: &mut Random) -> Vec<u8> {
     let Some((mode, rest)) = data.split_first() else { return Vec::new() };
     if mode.is_multiple_of(2) {
@@ -90,7 +92,8 @@ pub fn ack(data: &[u8]) {
     }
 }
 
-/// Feeds a connection as fast as it takes bytes: its first event. A stranger costs it no more than was promised.
+/// Feeds a connection as fast as it takes bytes: its first event. A stranger costs it no more than
+/// was promised.
 fn feed(connection: &mut Connection, packet: &[u8]) -> Option<Event> {
     let (mut rest, mut payload) = (packet, Vec::new());
     loop {
@@ -117,8 +120,8 @@ fn secrets() -> [Secrets; 2] {
     [initiator.finish(&key(1), &accepted.ack).unwrap(), accepted.secrets]
 }
 
-/// Frames: garbage, or sealed with the right keys and then cut into pieces; what arrives is what was sent, and the
-/// buffer grows with what has arrived only.
+/// Frames: garbage, or sealed with the right keys and then cut into pieces; what arrives is what
+/// was sent, and the buffer grows with what has arrived only.
 pub fn frames(data: &[u8]) {
     let mut u = Unstructured::new(data);
     let [ours, theirs] = secrets();
@@ -174,7 +177,8 @@ fn open_all(ingress: &mut Ingress, wire: &[u8], u: &mut Unstructured<'_>) -> Vec
     arrived
 }
 
-/// A payload of snappy: refused, or within the growth that snappy can have; and what we compress comes back.
+/// A payload of snappy: refused, or within the growth that snappy can have; and what we compress
+/// comes back.
 pub fn snappy(data: &[u8]) {
     let mut payload = vec![7; 3];
     if frame::decompress(data, &mut payload).is_ok() {
@@ -217,8 +221,8 @@ pub fn connection_pair(data: &[u8]) {
     pair::run(&ops);
 }
 
-/// Seals frames of any content with the right keys, so that the code behind the MAC is reached: what a peer may say
-/// once it is let in, and before.
+/// Seals frames of any content with the right keys, so that the code behind the MAC is reached:
+/// what a peer may say once it is let in, and before.
 pub fn peer(data: &[u8]) {
     let mut u = Unstructured::new(data);
     let mut random = Random::from_seed([5; 32]);

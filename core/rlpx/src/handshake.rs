@@ -1,6 +1,7 @@
-//! The encryption handshake: two packets from which both ends know whom they talk to and share fresh
-//! secrets ([rlpx.md, initial handshake](https://github.com/ethereum/devp2p/blob/master/rlpx.md#initial-handshake),
-//! packets in the form of [EIP-8](https://eips.ethereum.org/EIPS/eip-8)).
+//! The encryption handshake: two packets from which both ends know whom they talk to and share
+//! fresh secrets ([rlpx.md, initial
+//! handshake](https://github.com/ethereum/devp2p/blob/master/rlpx.md#initial-handshake), packets in
+//! the form of [EIP-8](https://eips.ethereum.org/EIPS/eip-8)).
 //!
 //! Not here: deadlines, and what may be held of a packet while it arrives (`connection`). The form
 //! before EIP-8 is not spoken: no node has sent it for years.
@@ -80,9 +81,10 @@ pub struct Accepted {
     ///
     /// # Security
     ///
-    /// Not proven yet. Anybody can name any key: some ephemeral key can be recovered from almost any
-    /// signature, and an auth that was seen can be replayed. But only who holds the static key can sign
-    /// with an ephemeral key that he knows, so it is the first frame with a right MAC that proves it.
+    /// Not proven yet. Anybody can name any key: some ephemeral key can be recovered from almost
+    /// any signature, and an auth that was seen can be replayed. But only who holds the static key
+    /// can sign with an ephemeral key that he knows, so it is the first frame with a right MAC that
+    /// proves it.
     pub remote: PublicKey,
     /// The ack packet to send.
     pub ack: Vec<u8>,

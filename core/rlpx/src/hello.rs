@@ -18,8 +18,8 @@ pub const P2P_VERSION: u64 = 5;
 /// # Security
 ///
 /// A Hello of 2,048 bytes has room for some 650 capabilities of three bytes each, which would take
-/// 10 KiB here, on behalf of a peer that nobody has admitted yet. No correct peer announces a tenth of
-/// this limit.
+/// 10 KiB here, on behalf of a peer that nobody has admitted yet. No correct peer announces a tenth
+/// of this limit.
 const MAX_CAPABILITIES: usize = 128;
 
 /// What one end of a connection says of itself.
@@ -30,25 +30,25 @@ pub struct Hello {
     /// Name and version of the software, for people. Safe to show when it was received:
     /// neither control characters nor ones that reorder text.
     pub client: String,
-    /// The capabilities it speaks, in the order it named them, duplicates included. A received one whose
-    /// name is not 1 to 8 printable ASCII characters is left out: nothing can match it.
+    /// The capabilities it speaks, in the order it named them, duplicates included. A received one
+    /// whose name is not 1 to 8 printable ASCII characters is left out: nothing can match it.
     pub capabilities: Vec<Capability>,
-    /// Where it listens; 0 is unknown. Obsolete: most clients send 0, and a received value that is not
-    /// a port counts as 0.
+    /// Where it listens; 0 is unknown. Obsolete: most clients send 0, and a received value that is
+    /// not a port counts as 0.
     pub listen_port: u16,
     /// Its public key.
     pub identity: PublicKey,
 }
 
 impl Hello {
-    /// Decodes the payload of a Hello message. Elements after the ones known here are skipped, in the
-    /// list as in each capability, and so are bytes after the list (forward compatibility as in
+    /// Decodes the payload of a Hello message. Elements after the ones known here are skipped, in
+    /// the list as in each capability, and so are bytes after the list (forward compatibility as in
     /// [EIP-8](https://eips.ethereum.org/EIPS/eip-8)).
     ///
     /// # Errors
     ///
-    /// [`PeerMisbehaved::InvalidIdentity`] if the identity is not 64 bytes or no point on the curve,
-    /// [`PeerMisbehaved::BadHello`] for everything else.
+    /// [`PeerMisbehaved::InvalidIdentity`] if the identity is not 64 bytes or no point on the
+    /// curve, [`PeerMisbehaved::BadHello`] for everything else.
     pub fn decode(mut payload: &[u8]) -> Result<Self, PeerMisbehaved> {
         let bad = |_| PeerMisbehaved::BadHello;
         let mut fields = Header::decode_bytes(&mut payload, true).map_err(bad)?;
@@ -127,8 +127,8 @@ pub(crate) fn version(mut payload: &[u8]) -> Option<u64> {
 ///
 /// # Security
 ///
-/// A stranger chose these bytes and a terminal or a log will show them: control characters, what is not
-/// UTF-8, and what would make text that follows appear in another order or place become `?`.
+/// A stranger chose these bytes and a terminal or a log will show them: control characters, what is
+/// not UTF-8, and what would make text that follows appear in another order or place become `?`.
 fn printable(client: &[u8]) -> String {
     let is_safe = |char: char| {
         let is_format = matches!(char,

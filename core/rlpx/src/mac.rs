@@ -28,8 +28,8 @@ impl Tag {
     ///
     /// # Security
     ///
-    /// Takes the same time wherever the first difference is, so that a forger cannot find a tag byte
-    /// by byte.
+    /// Takes the same time wherever the first difference is, so that a forger cannot find a tag
+    /// byte by byte.
     pub(crate) fn matches(&self, received: &[u8]) -> bool {
         self.0.ct_eq(received).into()
     }
@@ -39,8 +39,9 @@ impl Tag {
 pub(crate) struct Mac {
     state: Keccak256,
     cipher: Aes256Enc,
-    /// The digest of `state`. The tag of one frame is the seed of the next frame's header, for nothing
-    /// is absorbed in between: keeping it saves one of four Keccak permutations beside the body.
+    /// The digest of `state`. The tag of one frame is the seed of the next frame's header, for
+    /// nothing is absorbed in between: keeping it saves one of four Keccak permutations beside the
+    /// body.
     digest: Tag,
 }
 

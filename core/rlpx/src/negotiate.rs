@@ -1,5 +1,6 @@
 //! What two Hellos amount to: the capabilities in common and their message ids
-//! ([rlpx.md, capability messaging](https://github.com/ethereum/devp2p/blob/master/rlpx.md#capability-messaging)).
+//! ([rlpx.md, capability
+//! messaging](https://github.com/ethereum/devp2p/blob/master/rlpx.md#capability-messaging)).
 //!
 //! Not here: whether that is enough to stay connected (`peering`).
 

@@ -12,8 +12,8 @@ pub fn node(enode: &str) -> Node {
     Node::from_enode_url(enode).expect("a valid enode")
 }
 
-/// Tells `v4_contact`: its `enode`, whether it is `proved` (a ping of ours was answered, and none waits for its answer), and its
-/// `record` if it has sent one.
+/// Tells `v4_contact`: its `enode`, whether it is `proved` (a ping of ours was answered, and none
+/// waits for its answer), and its `record` if it has sent one.
 pub async fn print_contact(table: &PeerTable, key: &str) {
     let bytes = hex::decode(key).expect("hex digits");
     let id = node_id(&H512::from_slice(&bytes));

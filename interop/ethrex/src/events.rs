@@ -1,4 +1,5 @@
-//! ethrex's tracing, read back as events: the only window it has on Hello, Disconnect and the packets of discovery.
+//! ethrex's tracing, read back as events: the only window it has on Hello, Disconnect and the
+//! packets of discovery.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -55,7 +56,8 @@ impl Events {
         // Written as `0x...`.
         let id = |name: &str| field(name).split_off(2);
         let kind = |name: &str| field(name).to_lowercase();
-        // What is received is traced twice: as it comes, with its content, and with a message where it is worth one.
+        // What is received is traced twice: as it comes, with its content, and with a message where
+        // it is worth one.
         match (fields.contains_key("msg"), fields.contains_key("from"), fields.contains_key("to")) {
             (true, true, _) => print(&json!({
                 "event": "v4_received", "type": kind("received"), "id": id("from"), "content": field("msg"),
@@ -64,7 +66,8 @@ impl Events {
                 print(&json!({"event": "v4_sent", "type": kind("sent"), "id": id("to")}))
             }
             (false, true, _) if field("received") == "ENRResponse" => {
-                // It has been looked at, and is in the table if it was asked for. Only fails on the way out.
+                // It has been looked at, and is in the table if it was asked for. Only fails on the
+                // way out.
                 let _ = self.notify.send(json!({"cmd": "v4_contact", "id": id("from")}));
             }
             _ => print(&json!({"event": "log", "fields": fields})),
@@ -91,7 +94,8 @@ impl Visit for Fields {
     }
 }
 
-/// `name/version` of every `Capability { protocol: [101, 116, ...], version: 68 }`; its `Debug` form is all that is traced.
+/// `name/version` of every `Capability { protocol: [101, 116, ...], version: 68 }`; its `Debug`
+/// form is all that is traced.
 fn capabilities(debug: &str) -> Vec<String> {
     let numbers = |text: &str| -> Vec<u8> {
         text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()

@@ -2,11 +2,12 @@
 //!
 //!     exnode --listen 30303 --key <64 hex digits> [--discovery] [--bootnodes ENODE] [--dial-found]
 //!
-//! It speaks RLPx on 127.0.0.1 with ethrex's own capabilities (`eth/68` and up, `snap/1`) over an empty
-//! chain in memory. With `--discovery` it speaks discovery v4 on the UDP port of the same number, and with
-//! `--dial-found` it dials what it finds. One JSON object a line: events on stdout, commands on stdin
-//! (`dial` with `enode`, `disconnect` with `reason`, `v4_contact` with `id`, a public key; the end of stdin ends the
-//! process). ethrex has no callbacks for what a peer does, so the events are made from its tracing, see [`events`].
+//! It speaks RLPx on 127.0.0.1 with ethrex's own capabilities (`eth/68` and up, `snap/1`) over an
+//! empty chain in memory. With `--discovery` it speaks discovery v4 on the UDP port of the same
+//! number, and with `--dial-found` it dials what it finds. One JSON object a line: events on
+//! stdout, commands on stdin (`dial` with `enode`, `disconnect` with `reason`, `v4_contact` with
+//! `id`, a public key; the end of stdin ends the process). ethrex has no callbacks for what a peer
+//! does, so the events are made from its tracing, see [`events`].
 
 mod discovery;
 mod events;

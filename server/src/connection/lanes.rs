@@ -46,8 +46,8 @@ impl Lanes {
         Self { lanes: lanes.into_iter().map(end).collect(), turn: 0, full: false }
     }
 
-    /// Passes waiting messages to `send`, the lanes taking turns, until `send` says `Some(false)` (that
-    /// was enough) or nothing waits. Then the task will be woken by the next message.
+    /// Passes waiting messages to `send`, the lanes taking turns, until `send` says `Some(false)`
+    /// (that was enough) or nothing waits. Then the task will be woken by the next message.
     pub(super) fn drain(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,8 +84,8 @@ impl Lanes {
         Ok(())
     }
 
-    /// Takes a message for the lane at index `shared`. Its protocol has it after [`flush`](Self::flush)
-    /// at the latest.
+    /// Takes a message for the lane at index `shared`. Its protocol has it after
+    /// [`flush`](Self::flush) at the latest.
     pub(super) fn deliver(&mut self, shared: usize, message: Message) {
         let Some(end) = self.lanes.get_mut(shared) else { return };
         end.incoming.push(message);

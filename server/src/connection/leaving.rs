@@ -17,9 +17,9 @@ use crate::dialer::BoxedStream;
 /// How long the peer has to hang up. Short, as it costs a file descriptor and no slot.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many may be leaving at once, in the whole process: half of the 1,024 file descriptors that it has
-/// by default. Who has many addresses, as every IPv6 network has, is turned away faster than that, and
-/// without a bound would leave none to accept or dial with.
+/// How many may be leaving at once, in the whole process: half of the 1,024 file descriptors that
+/// it has by default. Who has many addresses, as every IPv6 network has, is turned away faster than
+/// that, and without a bound would leave none to accept or dial with.
 pub(super) static PLACES: Semaphore = Semaphore::const_new(512);
 
 /// How much is read and thrown away meanwhile.
@@ -27,8 +27,8 @@ const APPETITE: usize = 1 << 20;
 
 /// Waits for the peer to hang up, so that it reads our reason.
 ///
-/// A socket that is closed with bytes unread is reset at once, and a reset makes the peer's system throw
-/// away what the peer has not read yet: the reason.
+/// A socket that is closed with bytes unread is reset at once, and a reset makes the peer's system
+/// throw away what the peer has not read yet: the reason.
 pub(crate) struct Leaving {
     stream: BoxedStream,
     alarm: Pin<Box<Sleep>>,

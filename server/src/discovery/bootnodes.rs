@@ -1,4 +1,5 @@
-//! Boot nodes that are known by name: asked for again and again, as the address behind a name changes.
+//! Boot nodes that are known by name: asked for again and again, as the address behind a name
+//! changes.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use peerage_node::Node;
 
 use crate::names;
 
-/// How long an answer is believed. Short, as a boot node is needed most when no other node is left; the
-/// system keeps answers for as long as they are good.
+/// How long an answer is believed. Short, as a boot node is needed most when no other node is left;
+/// the system keeps answers for as long as they are good.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Boot nodes by name, each told whenever its name has been resolved.

@@ -17,8 +17,8 @@ impl Server {
         self.0.discovery.as_ref().map(|discovery| discovery.addr)
     }
 
-    /// Tells discovery of a node, which is asked to prove that it is there. Without discovery, this does
-    /// nothing.
+    /// Tells discovery of a node, which is asked to prove that it is there. Without discovery, this
+    /// does nothing.
     pub fn add_node(&self, node: Node) {
         // An error says that there is no discovery.
         let _ = self.command(Command::AddNode(node));

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::{error::StartError, listener};
 
-/// How many pairs of ports are tried where the system may choose: another program may have the UDP port
-/// of a TCP port that is free.
+/// How many pairs of ports are tried where the system may choose: another program may have the UDP
+/// port of a TCP port that is free.
 const TRIES: usize = 16;
 
 /// Errors in a row, while receiving, after which to pause between tries.
@@ -21,7 +21,8 @@ const MAX_FAILURES: u32 = 16;
 /// How long to wait where the system only tells errors.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a datagram may wait for room in the system's buffer. Replies are late after half a second.
+/// How long a datagram may wait for room in the system's buffer. Replies are late after half a
+/// second.
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Binds `address` for datagrams, and tells with which port. The IPv6 wildcard takes IPv4 too.
@@ -62,8 +63,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Room for one datagram. Larger than any that counts, so that what was cut off is not mistaken for
-    /// something whole.
+    /// Room for one datagram. Larger than any that counts, so that what was cut off is not mistaken
+    /// for something whole.
     pub(super) const BUFFER: usize = 2 * peerage_discovery::packet::MAX_PACKET_SIZE;
 
     pub(crate) fn new((socket, address): Bound<UdpSocket>) -> Self {

@@ -1,5 +1,5 @@
-//! The discovery task: carries datagrams, commands and time to the machine, and is not to be stopped by
-//! any of them.
+//! The discovery task: carries datagrams, commands and time to the machine, and is not to be
+//! stopped by any of them.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{clock::Clock, events::Event, keep::Keeper, local::Local, run::Told};
 /// How many datagrams are read before commands and timers have their turn.
 const BATCH: usize = 64;
 
-/// How long to wait before discovery begins again after a panic, so that one that happens again and again
-/// costs little.
+/// How long to wait before discovery begins again after a panic, so that one that happens again and
+/// again costs little.
 const RESTART: Duration = Duration::from_secs(1);
 
 /// Discovery, as it was described.
@@ -73,8 +73,8 @@ impl Task {
     pub(crate) async fn run(mut self) {
         let mut stopping = self.links.stopping.clone();
         loop {
-            // After a panic nothing is used of what it may have left half done: the machine is made anew,
-            // and the rest changes only between calls to it.
+            // After a panic nothing is used of what it may have left half done: the machine is made
+            // anew, and the rest changes only between calls to it.
             match AssertUnwindSafe(self.drive()).catch_unwind().await {
                 Ok(()) => break,
                 Err(_) => tracing::error!("discovery panicked, and begins again"),
@@ -99,7 +99,8 @@ impl Task {
                 () = self.plan.socket.readable() => self.receive(&mut driven).await,
                 Some(command) = self.links.commands.recv() => self.on_command(&mut driven, command),
                 Ok(()) = self.links.wanted.changed() => {
-                    // One at a time: each is followed by another wish, so that none is offered in vain.
+                    // One at a time: each is followed by another wish, so that none is offered in
+                    // vain.
                     let count = (*self.links.wanted.borrow_and_update()).min(1);
                     self.input(&mut driven, Input::Want { count });
                 }

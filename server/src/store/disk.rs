@@ -7,14 +7,14 @@
 //! | `ranks` | [rank](super::row::Rank) | nothing: what goes first, and where seeds are |
 //! | `static`, `trusted` | node id | the node as text |
 //!
-//! A call of [`NodeStore`] is one transaction. It is on the disk when the call returns, which takes two
-//! flushes.
+//! A call of [`NodeStore`] is one transaction. It is on the disk when the call returns, which takes
+//! two flushes.
 //!
 //! # Security
 //!
-//! The flushes are two (redb's two-phase commit) because strangers choose the bytes of records: with one,
-//! somebody who chooses them well and makes the machine crash at the right moment could have half a
-//! transaction taken for a whole one.
+//! The flushes are two (redb's two-phase commit) because strangers choose the bytes of records:
+//! with one, somebody who chooses them well and makes the machine crash at the right moment could
+//! have half a transaction taken for a whole one.
 
 mod open;
 mod tables;
@@ -52,8 +52,8 @@ pub struct RedbStore {
 #[derive(Debug)]
 enum State {
     Open(Database),
-    /// redb takes no more writes after the disk failed, as by being full: what is on it is whole, but
-    /// what is in memory may not be.
+    /// redb takes no more writes after the disk failed, as by being full: what is on it is whole,
+    /// but what is in memory may not be.
     Failed,
 }
 
@@ -63,9 +63,9 @@ impl RedbStore {
 
     /// Opens the database in the directory `dir`, which must be there, or makes a new one.
     ///
-    /// Checks the whole file. One that is damaged, or not in a format that this version knows, is renamed
-    /// to `nodes.redb.damaged-1` (or the next free number up to 9, which is then overwritten), and the
-    /// store is empty: the [`Warning`] is for the user.
+    /// Checks the whole file. One that is damaged, or not in a format that this version knows, is
+    /// renamed to `nodes.redb.damaged-1` (or the next free number up to 9, which is then
+    /// overwritten), and the store is empty: the [`Warning`] is for the user.
     pub fn open(dir: &Path) -> Result<(Self, Option<Warning>), StoreError> {
         Self::open_with(dir, Bounds::default())
     }

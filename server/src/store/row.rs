@@ -17,7 +17,8 @@ use super::{Contact, Known};
 ///
 /// # Security
 ///
-/// A captured PING can be replayed from any address: without a bound, one packet would fill the disk.
+/// A captured PING can be replayed from any address: without a bound, one packet would fill the
+/// disk.
 const MAX_CONTACTS: usize = 4;
 
 /// A node's row. All times are seconds of UNIX, and 0 is never.
@@ -89,7 +90,8 @@ impl Row {
     ///
     /// # Security
     ///
-    /// A record yields only to a record that is at least as new: what is not signed may be anybody's.
+    /// A record yields only to a record that is at least as new: what is not signed may be
+    /// anybody's.
     pub(super) fn on_stated(&mut self, now: u64, node: &Node) {
         self.heard = self.heard.max(now);
         let new = Stated::of(node);
@@ -156,8 +158,8 @@ impl Row {
             .max_by_key(|spot| spot.pong)
     }
 
-    /// Changes how the node did at `ip`. Of too many addresses, the one that answered least recently
-    /// goes, which may be this one.
+    /// Changes how the node did at `ip`. Of too many addresses, the one that answered least
+    /// recently goes, which may be this one.
     fn on_spot(&mut self, ip: IpAddr, change: impl FnOnce(&mut Spot)) {
         let ip = ip.to_canonical();
         let at = self.contacts.iter().position(|spot| spot.ip == ip).unwrap_or_else(|| {

@@ -1,5 +1,5 @@
-//! What every store does, whatever its rows lie in: apply operations, drop what is too old or too many,
-//! choose seeds.
+//! What every store does, whatever its rows lie in: apply operations, drop what is too old or too
+//! many, choose seeds.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Servers over real sockets through a network that does whatever networks do: they keep their rules, leak nothing and
-//! stop cleanly.
+//! Servers over real sockets through a network that does whatever networks do: they keep their
+//! rules, leak nothing and stop cleanly.
 //!
 //! One process of its own: it counts tasks, open files and memory.
 

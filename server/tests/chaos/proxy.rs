@@ -1,6 +1,7 @@
 //! A proxy that does to bytes and datagrams what bad networks do, with what it did counted.
 //!
-//! Not here: any claim about servers. Which fault happens when follows from a seed and from how the bytes come.
+//! Not here: any claim about servers. Which fault happens when follows from a seed and from how the
+//! bytes come.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +39,8 @@ pub(crate) struct Faults {
     pub(crate) reset_in: u64,
     /// From one piece in so many on, nothing more passes in its direction, and nobody is told.
     pub(crate) hole_in: u64,
-    /// The end of the stream is passed on in the place of one piece in so many; the other direction goes on.
+    /// The end of the stream is passed on in the place of one piece in so many; the other direction
+    /// goes on.
     pub(crate) finish_in: u64,
     /// One piece or datagram in so many has a byte changed.
     pub(crate) corrupt_in: u64,
@@ -46,8 +48,8 @@ pub(crate) struct Faults {
     pub(crate) lose_in: u64,
     /// One datagram in so many arrives twice.
     pub(crate) duplicate_in: u64,
-    /// From the dialing end, nothing passes beyond so many bytes behind the end of its first packet (before it, if
-    /// negative), until it is let go.
+    /// From the dialing end, nothing passes beyond so many bytes behind the end of its first packet
+    /// (before it, if negative), until it is let go.
     pub(crate) hold_after: Option<i64>,
 }
 
@@ -229,10 +231,11 @@ impl Shared {
     }
 }
 
-/// A proxy of datagrams: whoever sends to it is seen at the target with a port of its own, as behind a translator.
+/// A proxy of datagrams: whoever sends to it is seen at the target with a port of its own, as
+/// behind a translator.
 ///
-/// What a node says of its own address inside of a datagram goes through unchanged, so others that are told of it go
-/// past the proxy.
+/// What a node says of its own address inside of a datagram goes through unchanged, so others that
+/// are told of it go past the proxy.
 #[derive(Debug)]
 pub(crate) struct UdpProxy {
     pub(crate) addr: SocketAddr,

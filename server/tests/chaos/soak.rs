@@ -20,15 +20,16 @@ use super::{
     proxy::{Faults, TcpProxy},
 };
 
-/// An hour's worth of connections: a server with the default limits dials at most 50 at a time and no node twice in 35 s;
-/// in a network where most are full it begins and takes one connection every three seconds or so.
+/// An hour's worth of connections: a server with the default limits dials at most 50 at a time and
+/// no node twice in 35 s; in a network where most are full it begins and takes one connection every
+/// three seconds or so.
 const CONNECTIONS: u64 = 1_200;
 
 /// How long all of it may take: thirty times what it takes on two idle cores.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// How much resident memory may grow from the first half of the connections to the end of the second. 4 MiB are less than
-/// 7 KiB for each connection of that half.
+/// How much resident memory may grow from the first half of the connections to the end of the
+/// second. 4 MiB are less than 7 KiB for each connection of that half.
 const GROWTH: u64 = 4 << 20;
 
 fn networks() -> [Faults; 7] {
@@ -85,7 +86,8 @@ fn timeouts() -> Timeouts {
     }
 }
 
-/// Sends a few messages, and sees that each comes back as it was; then it has had enough. Counts what is wrong.
+/// Sends a few messages, and sees that each comes back as it was; then it has had enough. Counts
+/// what is wrong.
 fn asking(n: u8, wrong: Arc<AtomicU64>) -> Protocol {
     let round = AtomicU64::new(u64::from(n) << 32);
     Protocol::new("echo", 1, 8, move |_, mut channel| {

@@ -1,5 +1,5 @@
-//! The server as its users see it: over loopback TCP with ports that the system chooses, or over pipes
-//! where time matters.
+//! The server as its users see it: over loopback TCP with ports that the system chooses, or over
+//! pipes where time matters.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy cannot know")]
 

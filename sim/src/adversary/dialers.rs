@@ -89,7 +89,8 @@ impl Plot for Silent {
 pub(super) enum Slow {
     /// Becomes a peer and reads next to nothing.
     Reader,
-    /// Says a byte a second: from the beginning to every other node, and once it is a peer to the rest.
+    /// Says a byte a second: from the beginning to every other node, and once it is a peer to the
+    /// rest.
     Writer,
 }
 

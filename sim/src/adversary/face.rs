@@ -1,4 +1,5 @@
-//! What an adversary shows in discovery: enough of the protocol to be believed, without any rule of its own.
+//! What an adversary shows in discovery: enough of the protocol to be believed, without any rule of
+//! its own.
 //!
 //! Version 4 only: Peerage has no version 5 yet, and so nobody lies in NODES.
 //!

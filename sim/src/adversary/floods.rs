@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{io::Io, net::Socket};
 
-/// Opens streams as fast as it can: half of them with something that is no auth, half with a true one by a key
-/// that nobody has seen. It holds each for as long as it is let, up to as many as it can have.
+/// Opens streams as fast as it can: half of them with something that is no auth, half with a true
+/// one by a key that nobody has seen. It holds each for as long as it is let, up to as many as it
+/// can have.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeFlood {
     begun: u64,

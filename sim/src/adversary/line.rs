@@ -1,4 +1,5 @@
-//! One RLPx connection of an adversary: the shipping machine, admitted everything, at a pace of its own.
+//! One RLPx connection of an adversary: the shipping machine, admitted everything, at a pace of its
+//! own.
 
 use peerage_machine::Machine as _;
 use peerage_node::NodeId;

@@ -1,4 +1,5 @@
-//! The body that all adversaries share: it is believed in discovery and speaks RLPx, where its plot lets it.
+//! The body that all adversaries share: it is believed in discovery and speaks RLPx, where its plot
+//! lets it.
 //!
 //! Not here: what harm is done, which each [`Plot`] knows for itself.
 
@@ -33,7 +34,8 @@ const PORT: u16 = 30_303;
 /// From one round of housekeeping to the next.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// How often it pings each target to stay known: often enough to come back to a table that dropped it.
+/// How often it pings each target to stay known: often enough to come back to a table that dropped
+/// it.
 const PING_EVERY: u32 = 20;
 
 /// How often it dials one target: as often as four in 30 s allow.
@@ -51,7 +53,8 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const WAKE_BODY: u64 = 0;
 const WAKE_PLOT: u64 = 1;
 
-/// What harm an adversary does, on top of what its [`Body`] does by itself. As it is, it behaves well.
+/// What harm an adversary does, on top of what its [`Body`] does by itself. As it is, it behaves
+/// well.
 pub(super) trait Plot: fmt::Debug {
     /// From one [`on_tick`](Self::on_tick) to the next.
     fn every(&self) -> Duration {

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{io::Io, net::Socket};
 
-/// Sends datagrams and the beginnings of streams again: to whom they came from and to others, soon and later.
+/// Sends datagrams and the beginnings of streams again: to whom they came from and to others, soon
+/// and later.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -74,7 +75,8 @@ impl Plot for Replay {
         socket: Socket,
         dialed: Option<&Node>,
     ) {
-        // What it said itself goes to whom it was said to: nobody else can read it. What others said goes anywhere.
+        // What it said itself goes to whom it was said to: nobody else can read it. What others
+        // said goes anywhere.
         let fits =
             |tape: &&Tape| dialed.is_some_and(|node| tape.to.is_none_or(|to| to == node.id()));
         let fitting: Vec<&Tape> = self.streams.iter().filter(fits).collect();

@@ -119,8 +119,8 @@ pub(crate) struct Line {
 /// How long a packet may wait for a line before it is lost.
 const MAX_QUEUE: Duration = Duration::from_millis(500);
 
-/// Sends `size` bytes over a line that is free at `free`: when the last one is through. `None` if there
-/// is too much on it already.
+/// Sends `size` bytes over a line that is free at `free`: when the last one is through. `None` if
+/// there is too much on it already.
 pub(crate) fn transmit(
     free: &mut Instant,
     now: Instant,

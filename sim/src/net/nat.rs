@@ -11,7 +11,8 @@ use peerage_machine::Instant;
 
 use crate::HostId;
 
-/// How long a translator remembers a flow of datagrams after the last one out; RFC 4787 asks for two minutes.
+/// How long a translator remembers a flow of datagrams after the last one out; RFC 4787 asks for
+/// two minutes.
 const UDP_LIFETIME: Duration = Duration::from_secs(120);
 
 /// The first port that is given away where the host's own one is taken.
@@ -96,7 +97,8 @@ impl Gateway {
         self.inside.values().next().copied()
     }
 
-    /// What the world sees as the source of a packet from `inner` to `to`; the way back is open for a while.
+    /// What the world sees as the source of a packet from `inner` to `to`; the way back is open for
+    /// a while.
     pub(crate) fn outbound(
         &mut self,
         now: Instant,
@@ -160,7 +162,8 @@ impl Gateway {
         passes.then_some(key.1)
     }
 
-    /// The port of the host itself if it is free, as most translators do; else the next one that is.
+    /// The port of the host itself if it is free, as most translators do; else the next one that
+    /// is.
     fn free_port(&mut self, now: Instant, transport: Transport, wanted: u16) -> u16 {
         let mut port = wanted;
         loop {

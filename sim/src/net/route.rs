@@ -8,8 +8,8 @@ use super::{Net, Place, nat::Transport};
 use crate::HostId;
 
 impl Net {
-    /// What a packet of `host` to `to` has as its source out there, and the host that it goes to or near to.
-    /// `None` where there is nobody.
+    /// What a packet of `host` to `to` has as its source out there, and the host that it goes to or
+    /// near to. `None` where there is nobody.
     pub(super) fn outbound(
         &mut self,
         now: Instant,

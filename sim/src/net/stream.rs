@@ -1,7 +1,7 @@
 //! Streams of bytes between two hosts: ordered and complete like TCP, and as unkind.
 //!
 //! ```text
-//!   Dialing --SYN, answer--> both ends live --close--> FIN behind the data --> the other end reads to its end
+//!   Dialing --SYN, answer--> both ends live --close--> FIN behind the data --> read to its end
 //!      |  refused, no answer        |
 //!      v                            +--reset, or a host that vanished (half open)--> dead ends
 //!     gone

@@ -17,7 +17,8 @@ use crate::{
     queue::Queue,
 };
 
-/// The first wait of a system that repeats the first packet of a stream; each further one is twice as long.
+/// The first wait of a system that repeats the first packet of a stream; each further one is twice
+/// as long.
 const SYN_RETRY: Duration = Duration::from_secs(1);
 
 /// How often it repeats it.
@@ -32,8 +33,9 @@ const RETRANSMIT_MAX: Duration = Duration::from_secs(8);
 /// The most bytes that arrive at once: what a system reads in one go on a fast network.
 const MAX_SEGMENT: usize = 16 << 10;
 
-/// A system does not tell of less room than one segment ([RFC 9293, 3.8.6.2.2](https://www.rfc-editor.org/rfc/rfc9293)):
-/// who reads a byte a second lets a segment through every 24 minutes.
+/// A system does not tell of less room than one segment ([RFC 9293,
+/// 3.8.6.2.2](https://www.rfc-editor.org/rfc/rfc9293)): who reads a byte a second lets a segment
+/// through every 24 minutes.
 const SILLY: usize = 1_460;
 
 /// Of IP and TCP.
@@ -144,7 +146,8 @@ impl Net {
         }
     }
 
-    /// Writes as much of `bytes` as there is room for: how much that was. `None` if the stream is broken.
+    /// Writes as much of `bytes` as there is room for: how much that was. `None` if the stream is
+    /// broken.
     pub(crate) fn write(
         &mut self,
         now: Instant,

@@ -1,4 +1,5 @@
-//! The peering task of a node: what the machine wants done, done. One arm per output, as in the server.
+//! The peering task of a node: what the machine wants done, done. One arm per output, as in the
+//! server.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What simulated nodes say to each other: which network they are on, and then messages that can be checked.
+//! What simulated nodes say to each other: which network they are on, and then messages that can be
+//! checked.
 
 use std::time::Duration;
 

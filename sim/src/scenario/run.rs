@@ -31,7 +31,8 @@ pub struct Options {
     pub seed: u64,
     /// How long it takes, in virtual time.
     pub span: Duration,
-    /// Adversaries that are there from the beginning, each kind with its share of `nodes` in parts per million.
+    /// Adversaries that are there from the beginning, each kind with its share of `nodes` in parts
+    /// per million.
     pub adversaries: Vec<(AdversaryKind, u32)>,
     /// Whether the cryptography is a cheap stand-in.
     pub stand_in: bool,

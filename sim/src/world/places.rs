@@ -22,8 +22,8 @@ pub enum Place {
     Forwarded(NatKind),
 }
 
-/// Gives addresses away: 11.0.0.0/8 and 12.0.0.0/8 for hosts alone in their subnets, 13.0.0.0/8 for shared ones,
-/// 14.0.0.0/8 for translators. None of them means anything outside of the simulation.
+/// Gives addresses away: 11.0.0.0/8 and 12.0.0.0/8 for hosts alone in their subnets, 13.0.0.0/8 for
+/// shared ones, 14.0.0.0/8 for translators. None of them means anything outside of the simulation.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     alone: u32,

@@ -8,8 +8,8 @@ use std::fs;
 const BASE: u64 = 32;
 
 /// How many files `nodes` servers in one process have open at most: each connection has both of its
-/// ends here, two nodes may dial each other at once, and each listens twice, for connections and for
-/// datagrams; the boot node has a socket too.
+/// ends here, two nodes may dial each other at once, and each listens twice, for connections and
+/// for datagrams; the boot node has a socket too.
 pub(super) const fn needed(nodes: u64) -> u64 {
     BASE + 1 + 2 * nodes + 2 * nodes * (nodes - 1)
 }

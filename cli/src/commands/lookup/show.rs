@@ -29,7 +29,8 @@ pub(super) struct Show {
 }
 
 impl Show {
-    /// Events for programs; or, for people, steps on standard error and the result on standard output.
+    /// Events for programs; or, for people, steps on standard error and the result on standard
+    /// output.
     pub(super) fn new(json: bool, progress: MultiProgress) -> Self {
         let status =
             if json { ProgressBar::hidden() } else { progress.add(ProgressBar::new_spinner()) };

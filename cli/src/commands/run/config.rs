@@ -1,5 +1,5 @@
-//! The settings of `peerage run`: one struct for the flags and for the file, so that they have the same
-//! names and take the same words.
+//! The settings of `peerage run`: one struct for the flags and for the file, so that they have the
+//! same names and take the same words.
 
 use std::{
     env, fs, io,
@@ -40,7 +40,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) discovery_listen: Option<UdpAt>,
-    /// Be a boot node: discovery only, at the address of --listen; dial nobody, take no connections.
+    /// Be a boot node: discovery only, at the address of --listen; dial nobody, take no
+    /// connections.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub(crate) bootnode: Option<bool>,
     /// A node to stay connected to, beside all limits: enode URL or node record (repeatable).

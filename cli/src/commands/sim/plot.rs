@@ -1,4 +1,5 @@
-//! The metrics over time as one picture: nodes known, peers, the distribution of degrees, and what the adversary holds.
+//! The metrics over time as one picture: nodes known, peers, the distribution of degrees, and what
+//! the adversary holds.
 
 use peerage_sim::metrics::Sample;
 use plotters::{

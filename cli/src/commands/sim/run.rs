@@ -45,11 +45,12 @@ pub(super) struct RunArgs {
     /// Adversaries that are there too, and how many for each node: silent=10% (repeatable).
     #[arg(long, value_name = "KIND=SHARE")]
     adversary: Vec<AdversaryShare>,
-    /// Whether keys and signatures are real, or stand-ins that cost a fortieth and protect nothing. [default: the
-    /// scenario's]
+    /// Whether keys and signatures are real, or stand-ins that cost a fortieth and protect nothing.
+    /// [default: the scenario's]
     #[arg(long, value_name = "KIND")]
     crypto: Option<Crypto>,
-    /// For how many seconds two nodes may differ on whether they are connected before that breaks a rule. [default: 45]
+    /// For how many seconds two nodes may differ on whether they are connected before that breaks a
+    /// rule. [default: 45]
     #[arg(long, value_name = "SECONDS", value_parser = setup::seconds, allow_negative_numbers = true)]
     agree_within: Option<Duration>,
     /// Write every event to a file, a line each, for `peerage sim replay`.
@@ -97,7 +98,8 @@ impl Files {
         Ok(files)
     }
 
-    /// Writes what a run gave since the last sample. Memory is bounded by what happens in that time.
+    /// Writes what a run gave since the last sample. Memory is bounded by what happens in that
+    /// time.
     fn step(&mut self, lines: &[String], sample: Option<&Sample>) -> Result<(), SimError> {
         if let Some(trace) = &mut self.trace {
             lines.iter().try_for_each(|line| trace.line(line))?;

@@ -130,7 +130,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, SpanError> {
     span(text, 1_000.0)
 }
 
-/// To the millisecond: [`minutes_of`] is exact then, and the command that repeats a run means the same one.
+/// To the millisecond: [`minutes_of`] is exact then, and the command that repeats a run means the
+/// same one.
 fn span(text: &str, unit_ms: f64) -> Result<Duration, SpanError> {
     let count: f64 = text.parse().map_err(|_| SpanError)?;
     if !count.is_finite() || count <= 0.0 {

@@ -48,7 +48,8 @@ impl TraceReader {
         Ok(Self { path: path.into(), reader, setup, lines: 1, is_complete: false })
     }
 
-    /// The next line; `None` at the end. A trace that ends too early, as that of a run that was stopped, is an error.
+    /// The next line; `None` at the end. A trace that ends too early, as that of a run that was
+    /// stopped, is an error.
     pub(super) fn next(&mut self) -> Result<Option<String>, SimError> {
         let line = read_line(&mut self.reader).map_err(|source| SimError::File {
             what: "read",

@@ -180,8 +180,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes in whatever order: at most three are asked, nobody twice, candidates are sorted,
-    /// distinct and bounded, and everything ends.
+    /// Whatever comes in whatever order: at most three are asked, nobody twice, candidates are
+    /// sorted, distinct and bounded, and everything ends.
     #[test]
     fn any_course_keeps_its_bounds_and_ends(steps in prop::collection::vec(step(), 0..200)) {
         let net = nodes(120);

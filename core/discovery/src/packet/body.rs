@@ -1,7 +1,7 @@
 //! The contents of the six packets, and how they are written as lists.
 //!
-//! Each `decode` takes the first list, ignores elements beyond those it knows, and ignores what comes
-//! after the list: EIP-8 asks for both.
+//! Each `decode` takes the first list, ignores elements beyond those it knows, and ignores what
+//! comes after the list: EIP-8 asks for both.
 
 use alloy_rlp::{Decodable, Encodable, Error, Header, Result};
 

@@ -13,7 +13,8 @@ use crate::{Entry, revalidation::below};
 pub struct Bucket {
     /// At most [`TableConfig::bucket_size`], the oldest first.
     pub(super) entries: Vec<Entry>,
-    /// At most [`TableConfig::replacements`], the oldest first. Not empty only if `entries` is full.
+    /// At most [`TableConfig::replacements`], the oldest first. Not empty only if `entries` is
+    /// full.
     pub(super) replacements: VecDeque<Entry>,
     /// The addresses of both.
     subnets: SubnetCounts,
@@ -92,9 +93,9 @@ impl Bucket {
 ///
 /// # Security
 ///
-/// Addresses are what an attacker has to pay for, ids cost nothing: whoever holds one subnet gets no more
-/// than a share of the table and of a bucket. Addresses of a local network are not counted: nobody far away
-/// can have one, and a network of ours may be all of one subnet.
+/// Addresses are what an attacker has to pay for, ids cost nothing: whoever holds one subnet gets
+/// no more than a share of the table and of a bucket. Addresses of a local network are not counted:
+/// nobody far away can have one, and a network of ours may be all of one subnet.
 #[derive(Debug)]
 pub(super) struct Shares(pub(super) SubnetCounts);
 

@@ -19,13 +19,14 @@ pub struct TableConfig {
     pub check_fast: Duration,
     /// Checks of nodes that have are up to this far apart: a full table takes 20 minutes a round.
     pub check_slow: Duration,
-    /// If there are so many nodes to prove themselves that they would wait longer than this on average,
-    /// they are checked faster: others are told of a node only once it has been checked, which a new network
-    /// waits for.
+    /// If there are so many nodes to prove themselves that they would wait longer than this on
+    /// average, they are checked faster: others are told of a node only once it has been checked,
+    /// which a new network waits for.
     pub fast_round: Duration,
     /// Queries left without an answer in a row that cost a node its place.
     pub max_query_failures: u32,
-    /// But only out of a bucket with at least this many nodes: a bad network is not to empty the table.
+    /// But only out of a bucket with at least this many nodes: a bad network is not to empty the
+    /// table.
     pub min_entries_to_drop: usize,
     /// Whether nodes can be reached by IPv4.
     pub has_ipv4: bool,

@@ -20,7 +20,8 @@ fn much_later() -> Instant {
     START + Duration::from_secs(3600)
 }
 
-/// Checks nodes until it is the turn of `id`, which is left under check; the others are `alive` or not.
+/// Checks nodes until it is the turn of `id`, which is left under check; the others are `alive` or
+/// not.
 fn check(table: &mut Table, id: &NodeId, alive: bool) -> Node {
     for _ in 0..10_000 {
         let now = table.next_check().expect("because there is a node to check");
@@ -201,8 +202,8 @@ fn a_node_that_moved_has_to_be_checked_where_it_is_now() {
     assert_consistent(&table);
 }
 
-/// What is known of a node, what is told of it, by whom; what becomes of it: sequence number, endpoint, and
-/// whether it stays live.
+/// What is known of a node, what is told of it, by whom; what becomes of it: sequence number,
+/// endpoint, and whether it stays live.
 #[test]
 fn news_of_a_known_node() {
     let key = secret(1);
@@ -449,7 +450,8 @@ fn a_flood_of_made_up_nodes_does_not_push_out_one_that_lives() {
     for node in &honest {
         make_live(&mut table, &node.id());
     }
-    // Every id is fresh and every address alone in its subnet: the attacker pays nothing for either.
+    // Every id is fresh and every address alone in its subnet: the attacker pays nothing for
+    // either.
     for n in 0..5000 {
         let node = Node::from_endpoint(*secret(1000 + n).public(), public(1000 + n), None);
         if n % 2 == 0 {

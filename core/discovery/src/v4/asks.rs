@@ -72,8 +72,8 @@ pub(super) enum Stage {
         token: Token,
         /// When to give up.
         until: Instant,
-        /// What has come, as NEIGHBORS may come in several packets: how many were told, and those of
-        /// them that can be used. `None` if nothing has.
+        /// What has come, as NEIGHBORS may come in several packets: how many were told, and those
+        /// of them that can be used. `None` if nothing has.
         told: Option<(usize, Vec<Node>)>,
     },
 }
@@ -101,8 +101,8 @@ impl Ask {
     }
 }
 
-/// All requests under way: three per search, one per check of the table, and those of the driver. So
-/// few that they are looked through one by one.
+/// All requests under way: three per search, one per check of the table, and those of the driver.
+/// So few that they are looked through one by one.
 #[derive(Debug)]
 pub(super) struct Asks {
     next: u64,

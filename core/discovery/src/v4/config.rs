@@ -9,7 +9,8 @@ use crate::{LimiterConfig, TableConfig};
 /// Settings of discovery v4.
 #[derive(Clone, Debug)]
 pub struct V4Config {
-    /// Nodes to begin with, and to come back to when no other is known. Names are resolved by the driver.
+    /// Nodes to begin with, and to come back to when no other is known. Names are resolved by the
+    /// driver.
     pub bootnodes: Vec<Node>,
     /// If set, the only networks that nodes may be in.
     pub net_restrict: Option<NetList>,
@@ -25,11 +26,11 @@ pub struct V4Config {
     pub expiration: Duration,
     /// How long an endpoint proof is good for.
     pub bond_lifetime: Duration,
-    /// How long a node that proved its endpoint is left alone before it may be asked anything: it now
-    /// has the word.
+    /// How long a node that proved its endpoint is left alone before it may be asked anything: it
+    /// now has the word.
     pub settle: Duration,
-    /// The longest time between two refreshes of the table, of which each comes at a random moment in
-    /// the second half.
+    /// The longest time between two refreshes of the table, of which each comes at a random moment
+    /// in the second half.
     pub refresh: Duration,
     /// The shortest time between two changes of our address by vote.
     pub vote_interval: Duration,

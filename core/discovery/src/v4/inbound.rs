@@ -306,9 +306,9 @@ impl DropReason {
 
 /// The TCP port of a node that states `endpoint` and sends from `from`; 0 for none.
 ///
-/// One that states no port at all does not know its own: the client of ethereumjs never does. As in an
-/// enode URL with one port, UDP's is meant, or nobody whom we tell of it could connect to it. One that
-/// states a UDP port and no TCP port takes no connections.
+/// One that states no port at all does not know its own: the client of ethereumjs never does. As in
+/// an enode URL with one port, UDP's is meant, or nobody whom we tell of it could connect to it.
+/// One that states a UDP port and no TCP port takes no connections.
 const fn tcp_port(endpoint: &Endpoint, from: SocketAddr) -> u16 {
     match (endpoint.udp, endpoint.tcp) {
         (0, 0) => from.port(),

@@ -50,7 +50,8 @@ pub enum Input<'a> {
         /// Whom; where, is its UDP endpoint.
         node: Node,
     },
-    /// Find out where a node is now, by asking it, and by a lookup if that fails: [`Output::Resolved`].
+    /// Find out where a node is now, by asking it, and by a lookup if that fails:
+    /// [`Output::Resolved`].
     Resolve {
         /// Names the output.
         id: QueryId,
@@ -68,19 +69,20 @@ pub enum Input<'a> {
 /// What changed about us. The record is signed anew if it really did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalChange {
-    /// An attribute of a protocol, as one item of RLP; `None` removes it. One that does not fit into the
-    /// record is ignored: check it with [`LocalRecord::set_attribute`](peerage_node::LocalRecord::set_attribute).
+    /// An attribute of a protocol, as one item of RLP; `None` removes it. One that does not fit
+    /// into the record is ignored: check it with
+    /// [`LocalRecord::set_attribute`](peerage_node::LocalRecord::set_attribute).
     Attribute {
         /// Its key.
         key: String,
         /// Its value.
         rlp: Option<Vec<u8>>,
     },
-    /// Our IPv4 address as a user or a port mapping states it, which ends the vote on it; `None` goes
-    /// back to the vote.
+    /// Our IPv4 address as a user or a port mapping states it, which ends the vote on it; `None`
+    /// goes back to the vote.
     Ip4(Option<Ipv4Addr>),
-    /// Our IPv6 address as a user or a port mapping states it, which ends the vote on it; `None` goes
-    /// back to the vote.
+    /// Our IPv6 address as a user or a port mapping states it, which ends the vote on it; `None`
+    /// goes back to the vote.
     Ip6(Option<Ipv6Addr>),
     /// Our TCP port.
     Tcp4(Option<u16>),

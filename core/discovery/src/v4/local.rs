@@ -99,7 +99,8 @@ impl Local {
         changed
     }
 
-    /// Where we say we are, to a node at `to`: unspecified if we do not know, or it could not use it.
+    /// Where we say we are, to a node at `to`: unspecified if we do not know, or it could not use
+    /// it.
     pub(super) fn endpoint(&self, to: IpAddr) -> Endpoint {
         let (ip, udp, tcp) = match to {
             IpAddr::V4(_) => {

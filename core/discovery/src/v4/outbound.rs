@@ -71,8 +71,8 @@ impl V4 {
         }
     }
 
-    /// Asks `node`, after making us known to it if need be. Whether it can be asked at all; if so, the
-    /// answer comes to [`end_ask`](Self::end_ask), and not before this returns.
+    /// Asks `node`, after making us known to it if need be. Whether it can be asked at all; if so,
+    /// the answer comes to [`end_ask`](Self::end_ask), and not before this returns.
     pub(super) fn ask(&mut self, now: Now, node: Node, what: What) -> bool {
         let Some(to) = self.endpoint(&node) else { return false };
         let id = self.asks.add(Ask { node, to, what, stage: Stage::Bonding });

@@ -8,8 +8,8 @@ use peerage_node::{Node, NodeId};
 use super::{asks::AskId, io::QueryId};
 use crate::{bond::Peer, packet::Token};
 
-/// How many strangers may be asked for a proof at the same time. At the rate that unproved addresses
-/// are listened to, half a second brings no more of them than this.
+/// How many strangers may be asked for a proof at the same time. At the rate that unproved
+/// addresses are listened to, half a second brings no more of them than this.
 const MAX_STRANGERS: usize = 1024;
 
 /// What a ping of ours is for.
@@ -51,8 +51,8 @@ pub(super) struct Answered {
     pub(super) stranger: Option<Node>,
 }
 
-/// All pings that wait for their pong. At most two per node and address: one of our own accord, which
-/// is as bounded as what it is for, and one in return for a ping of a stranger.
+/// All pings that wait for their pong. At most two per node and address: one of our own accord,
+/// which is as bounded as what it is for, and one in return for a ping of a stranger.
 ///
 /// # Security
 ///
@@ -119,8 +119,8 @@ impl Pings {
         (own.is_some() || stranger.is_some()).then_some(Answered { own, stranger })
     }
 
-    /// Whether a pong with `token` from `ip` may be an answer: what is known before its signature is
-    /// recovered. Each ping has only one try.
+    /// Whether a pong with `token` from `ip` may be an answer: what is known before its signature
+    /// is recovered. Each ping has only one try.
     ///
     /// # Security
     ///
@@ -169,8 +169,8 @@ impl Pings {
             + len * list_bound::<Why>(4)
     }
 
-    /// When a ping will have waited too long. Those to strangers have no consequence, so nobody has to
-    /// wake up for them.
+    /// When a ping will have waited too long. Those to strangers have no consequence, so nobody has
+    /// to wake up for them.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.next()
     }

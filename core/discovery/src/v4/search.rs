@@ -1,4 +1,5 @@
-//! Lookups of [`V4`]: those that the driver wants, those that keep the table fresh, and random walks.
+//! Lookups of [`V4`]: those that the driver wants, those that keep the table fresh, and random
+//! walks.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,8 +15,8 @@ use super::{
 };
 use crate::{CLOSEST, Lookup, packet::Target};
 
-/// Lookups at the same time, besides the walk. Each has at most three requests under way; more of them
-/// would only share what our link and the nodes can bear.
+/// Lookups at the same time, besides the walk. Each has at most three requests under way; more of
+/// them would only share what our link and the nodes can bear.
 pub(super) const MAX_RUNNING: usize = 16;
 
 /// Lookups of random targets in a refresh of the table, after that of ourselves.
@@ -213,7 +214,8 @@ impl V4 {
     pub(super) fn drive_walk(&mut self, now: Now) {
         loop {
             while let Some(node) = self.walk.poll_candidate() {
-                // Whom nobody can connect to is found for the table only. It was not what was wanted.
+                // Whom nobody can connect to is found for the table only. It was not what was
+                // wanted.
                 if self.is_candidate(&node, node.udp_endpoints().first()) {
                     self.outputs.push_back(Output::Candidate(node));
                 } else {
@@ -236,7 +238,8 @@ impl V4 {
         }
     }
 
-    /// Whether `node`, which is heard from `udp`, says where to connect to it, and nothing else than such places.
+    /// Whether `node`, which is heard from `udp`, says where to connect to it, and nothing else
+    /// than such places.
     ///
     /// # Security
     ///
@@ -270,7 +273,8 @@ impl V4 {
         }
     }
 
-    /// Asks whom a lookup wants to ask, and ends it when there is nobody left. Then another may start.
+    /// Asks whom a lookup wants to ask, and ends it when there is nobody left. Then another may
+    /// start.
     fn drive(&mut self, now: Now, n: u64) {
         while let Some(search) = self.searches.running.get_mut(&n) {
             let target = search.target;

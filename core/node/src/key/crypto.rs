@@ -1,7 +1,8 @@
 //! Which cryptography a key speaks: the real one, or a stand-in that costs next to nothing.
 //!
-//! A simulation of ten thousand nodes spends nearly all of its time on curve operations that prove nothing
-//! there. With stand-ins everything keeps its type, its size and its checks, but nothing is secret:
+//! A simulation of ten thousand nodes spends nearly all of its time on curve operations that prove
+//! nothing there. With stand-ins everything keeps its type, its size and its checks, but nothing is
+//! secret:
 //!
 //! - keys are points on the curve, as ever, so all parsing stays what it is;
 //! - a signature is the public key of its maker, masked with the digest, and marked;
@@ -10,18 +11,19 @@
 
 use super::{KeyError, PublicKey, RecoverableSignature};
 
-/// The recovery id of a stand-in signature. Real ones are 0 to 3, so neither is taken for the other.
+/// The recovery id of a stand-in signature. Real ones are 0 to 3, so neither is taken for the
+/// other.
 const MARK: u8 = 0xff;
 
 /// A scheme of signatures and agreements, chosen when a [`SecretKey`](crate::SecretKey) is made.
 ///
-/// Who checks something on behalf of a node uses the scheme of that node's own key. There is no other
-/// switch: no feature and no global state.
+/// Who checks something on behalf of a node uses the scheme of that node's own key. There is no
+/// other switch: no feature and no global state.
 ///
 /// # Security
 ///
-/// [`StandIn`](Self::StandIn) has NO SECURITY: anybody can sign for anybody and read everything. A node
-/// with a real key never accepts what was made with a stand-in.
+/// [`StandIn`](Self::StandIn) has NO SECURITY: anybody can sign for anybody and read everything. A
+/// node with a real key never accepts what was made with a stand-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Crypto {
     /// secp256k1: ECDSA and Diffie-Hellman.
@@ -38,7 +40,8 @@ pub(super) fn sign(public: &PublicKey, digest: &[u8; 32]) -> RecoverableSignatur
     RecoverableSignature(bytes)
 }
 
-/// Whom `signature` over `digest` names. With another digest there is almost never a point at the end.
+/// Whom `signature` over `digest` names. With another digest there is almost never a point at the
+/// end.
 pub(super) fn recover(signature: &[u8; 65], digest: &[u8; 32]) -> Result<PublicKey, KeyError> {
     let (masked, mark) = signature.split_first_chunk().expect("because 65 bytes are more than 64");
     if mark != [MARK] {

@@ -7,9 +7,9 @@ use secp256k1::SECP256K1;
 
 use super::{KeyError, PublicKey, RecoverableSignature, agree, crypto, draw, sign};
 
-/// A secret key made for one handshake. Unlike [`SecretKey`](super::SecretKey) it derives its public
-/// key only when asked to, since that is a curve multiplication which not every handshake step needs.
-/// Zeroed when dropped; never shown by `Debug`.
+/// A secret key made for one handshake. Unlike [`SecretKey`](super::SecretKey) it derives its
+/// public key only when asked to, since that is a curve multiplication which not every handshake
+/// step needs. Zeroed when dropped; never shown by `Debug`.
 pub struct EphemeralKey(Scheme);
 
 enum Scheme {

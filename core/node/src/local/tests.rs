@@ -193,8 +193,8 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 }
 
 proptest! {
-    /// Whatever is set in whatever order: no panic, numbers only grow, every record is valid, and two
-    /// records with one number are the same.
+    /// Whatever is set in whatever order: no panic, numbers only grow, every record is valid, and
+    /// two records with one number are the same.
     #[test]
     fn no_order_of_changes_makes_a_bad_record(seq in 0u64..300, operations in operations()) {
         const KEYS: [&str; 6] = ["", "a", "eth", "ip", "udp5", "zzzzzzzzzzzzzzzz"];

@@ -82,8 +82,9 @@ impl FromStr for Node {
 
     /// Parses any of:
     /// - `enr:BASE64`, a signed record;
-    /// - `enode://KEY@HOST:TCP?discport=UDP` with a key of 128 hexadecimal digits and an IPv4 address, an
-    ///   IPv6 address in brackets or a DNS name; the UDP port is that of TCP unless given, and 0 is none;
+    /// - `enode://KEY@HOST:TCP?discport=UDP` with a key of 128 hexadecimal digits and an IPv4
+    ///   address, an IPv6 address in brackets or a DNS name; the UDP port is that of TCP unless
+    ///   given, and 0 is none;
     /// - `enode://KEY` or `KEY`, a node whose address is to be found.
     ///
     /// Names are only checked for their form. Space around the text is ignored.
@@ -122,8 +123,8 @@ impl fmt::Display for Node {
 }
 
 impl Node {
-    /// The enode URL, whatever else the node is known by: with its name or preferred address, or with
-    /// the key alone.
+    /// The enode URL, whatever else the node is known by: with its name or preferred address, or
+    /// with the key alone.
     pub fn enode_url(&self) -> String {
         match self.place() {
             Some(place) => format!("{URL_PREFIX}{}@{place}", self.public_key),
@@ -209,7 +210,8 @@ fn parse_authority(text: &str) -> Result<(Host, &str), ParseNodeError> {
     if port.is_empty() { Err(ParseNodeError::NoPort) } else { Ok((host, port)) }
 }
 
-/// An IPv4 address, or a name that could stand in the DNS (RFC 1123, and `_`, which container names use).
+/// An IPv4 address, or a name that could stand in the DNS (RFC 1123, and `_`, which container names
+/// use).
 fn parse_host(text: &str) -> Result<Host, ParseNodeError> {
     if let Ok(ip) = text.parse::<Ipv4Addr>() {
         return Ok(Host::Ip(ip.into()));
@@ -222,8 +224,8 @@ fn parse_host(text: &str) -> Result<Host, ParseNodeError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // No top-level domain is a number, so this is a mistyped IPv4 address, or one in a form that some
-    // resolvers take (127.1, 0x7f000001).
+    // No top-level domain is a number, so this is a mistyped IPv4 address, or one in a form that
+    // some resolvers take (127.1, 0x7f000001).
     let is_number = |label: &str| {
         let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
         hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -1,10 +1,11 @@
 //! The "v4" identity scheme: how a record is signed, and by whom.
 //!
-//! The library `enr` would take our keys through its trait `EnrKey`, but that trait returns a type the
-//! library does not export, so no other crate can implement it; its own signers are k256 and a second
-//! copy of libsecp256k1. These few lines are what it would have done for us.
+//! The library `enr` would take our keys through its trait `EnrKey`, but that trait returns a type
+//! the library does not export, so no other crate can implement it; its own signers are k256 and a
+//! second copy of libsecp256k1. These few lines are what it would have done for us.
 //!
-//! Spec: [EIP-778, "v4" identity scheme](https://eips.ethereum.org/EIPS/eip-778#v4-identity-scheme).
+//! Spec: [EIP-778, "v4" identity
+//! scheme](https://eips.ethereum.org/EIPS/eip-778#v4-identity-scheme).
 
 use alloy_rlp::Header;
 use keccak_asm::{Digest, Keccak256};

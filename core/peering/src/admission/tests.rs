@@ -166,7 +166,8 @@ fn a_second_connection_follows_the_truth_table() {
         (line!(), false, STRANGE_IN, LOW, Dialed, STATIC, IDENTIFIED, Ok(Slot::Static)),
         (line!(), false, STRANGE_OUT, HIGH, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
         (line!(), false, PIPE_IN, LOW, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
-        // At the second checkpoint only a peer is in its way: the preferred one may come to nothing.
+        // At the second checkpoint only a peer is in its way: the preferred one may come to
+        // nothing.
         (line!(), false, PENDING_OUT, HIGH, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
         (line!(), false, OUT, HIGH, Inbound, ORDINARY, READY, TWICE),
         // Opposite directions, the new one is preferred: let through beside the other ...

@@ -1,4 +1,5 @@
-//! The dial scheduler, in rounds of (second, what happens, outputs). Row ids are those of the reference.
+//! The dial scheduler, in rounds of (second, what happens, outputs). Row ids are those of the
+//! reference.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -295,7 +296,8 @@ fn a_name_with_hundreds_of_addresses_is_dialed_at_a_few() {
     assert_eq!(lines[0].matches("192.0.2.").count(), 8, "{lines:?}");
 }
 
-/// Row T7: there a node with nothing but a name is never dialed, and its addresses are never checked.
+/// Row T7: there a node with nothing but a name is never dialed, and its addresses are never
+/// checked.
 #[test]
 fn net_restriction_holds_for_the_addresses_behind_a_name() {
     World::new(restricted(small())).play(&[
@@ -424,7 +426,8 @@ fn a_stranger_who_claims_a_nodes_key_for_ever_cannot_stop_the_dials_to_it() {
     let names = [["s0", "t0"], ["s1", "t1"], ["s2", "t2"], ["s3", "t3"]];
     let mut at = 0;
     for (round, [first, second]) in names.into_iter().enumerate() {
-        // One is always there, from a public address, or a local one as an attacker in the office has.
+        // One is always there, from a public address, or a local one as an attacker in the office
+        // has.
         world.play(&[
             (at, Accept(first, "203.0.113.1"), &format!("proceed {first}")),
             (at, Identify(first, 11), &format!("admit {first}")),
@@ -443,7 +446,8 @@ fn a_stranger_who_claims_a_nodes_key_for_ever_cannot_stop_the_dials_to_it() {
         ]);
         at += wait;
     }
-    // Nor hide that one failed at the handshake, nor change what the failures in a row have come to.
+    // Nor hide that one failed at the handshake, nor change what the failures in a row have come
+    // to.
     world.play(&[
         (at, DialOk(11, "a"), ""),
         (

@@ -1,5 +1,5 @@
-//! Checkpoints, slots and commands, in rounds of (second, what happens, outputs). Row ids are those of the
-//! reference.
+//! Checkpoints, slots and commands, in rounds of (second, what happens, outputs). Row ids are those
+//! of the reference.
 
 use peerage_peering::{Config, Limits};
 

@@ -1,9 +1,10 @@
 //! Two nodes dial each other: every order in which events can reach them, gone through completely.
 //!
-//! Two real machines, and between them a model of the network: for each of the two connections, messages
-//! that arrive in order in each direction, and for everything else any order at all. Each end may see the
-//! other at the address that it dials, or at another one; and strangers may claim to be the other one. States
-//! that were seen before are not gone through again, which is what makes the search end.
+//! Two real machines, and between them a model of the network: for each of the two connections,
+//! messages that arrive in order in each direction, and for everything else any order at all. Each
+//! end may see the other at the address that it dials, or at another one; and strangers may claim
+//! to be the other one. States that were seen before are not gone through again, which is what
+//! makes the search end.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -283,8 +284,8 @@ fn stranger(at: usize) -> ConnId {
     ConnId(2 + at as u64)
 }
 
-/// Goes through every order of events. Calls `judge` with the two ends, and the events, of each that ended.
-/// Returns how many states there were.
+/// Goes through every order of events. Calls `judge` with the two ends, and the events, of each
+/// that ended. Returns how many states there were.
 fn explore(setting: &Setting<'_>, mut judge: impl FnMut([Vec<u64>; 2], &[Event])) -> usize {
     let mut seen = BTreeSet::new();
     let mut paths: Vec<Vec<Event>> = vec![Vec::new()];
@@ -367,8 +368,8 @@ fn when_one_end_has_no_inbound_slot_the_ends_still_agree() {
 #[test]
 fn strangers_who_claim_to_be_the_other_node_change_nothing() {
     for setting in settings([&limits(), &limits()]) {
-        // Whoever dials, and whomever the stranger chooses. One that comes when all is over is one that
-        // does not come.
+        // Whoever dials, and whomever the stranger chooses. One that comes when all is over is one
+        // that does not come.
         for finds in [[true, true], [true, false]] {
             for strangers in [[true, false], [false, true]] {
                 let setting = Setting { finds, strangers, ..setting };

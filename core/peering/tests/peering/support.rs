@@ -1,5 +1,5 @@
-//! A driver for tests: nodes are small numbers, connections have names, and outputs are text, so that
-//! rounds can be written as data.
+//! A driver for tests: nodes are small numbers, connections have names, and outputs are text, so
+//! that rounds can be written as data.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -89,8 +89,8 @@ impl World {
         }
     }
 
-    /// Goes through rounds of (second, what happens, outputs joined by "; "). Timers fire before what
-    /// happens at the same second.
+    /// Goes through rounds of (second, what happens, outputs joined by "; "). Timers fire before
+    /// what happens at the same second.
     pub(crate) fn play(&mut self, rounds: &[(u64, Do, &str)]) {
         for (i, (seconds, what, expected)) in rounds.iter().enumerate() {
             let mut got = self.advance(*seconds);

@@ -31,7 +31,8 @@ impl Limit {
         }
     }
 
-    /// Seals `payload` at the front of `frame`, which must be large enough. Returns the frame's length.
+    /// Seals `payload` at the front of `frame`, which must be large enough. Returns the frame's
+    /// length.
     pub(crate) fn seal(&mut self, payload: &[u8], frame: &mut [u8]) -> usize {
         frame[HEAD] = 0x10;
         let size = 1 + self.encoder.compress(payload, &mut frame[HEAD + 1..]).unwrap();

@@ -1,8 +1,8 @@
 //! Timing two pieces of code against each other, for the tables at the end of the benchmarks.
 //!
 //! Criterion times one function after the other, so on a machine that does other things its figures
-//! cannot be divided by each other. Here short rounds of both alternate, so that a disturbance meets both,
-//! and the median round of each counts.
+//! cannot be divided by each other. Here short rounds of both alternate, so that a disturbance
+//! meets both, and the median round of each counts.
 
 #![expect(
     clippy::disallowed_methods,

@@ -24,7 +24,8 @@ fn random_bytes(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Like contract data: words of 32 bytes, every other one a small number. Snappy makes about 0.6 of it.
+/// Like contract data: words of 32 bytes, every other one a small number. Snappy makes about 0.6 of
+/// it.
 fn compressible(length: usize) -> Vec<u8> {
     let mut bytes = random_bytes(length);
     for pair in bytes.chunks_mut(64) {

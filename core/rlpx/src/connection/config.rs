@@ -11,8 +11,8 @@ use crate::LocalCapability;
 pub struct Config {
     /// The node's key.
     pub key: SecretKey,
-    /// Name and version of the software, as Hello says it. Peers refuse a Hello above 2,048 bytes, which
-    /// this and the capabilities share.
+    /// Name and version of the software, as Hello says it. Peers refuse a Hello above 2,048 bytes,
+    /// which this and the capabilities share.
     pub client: String,
     /// The capabilities that Hello announces. No two with the same name and version.
     pub capabilities: Vec<LocalCapability>,
@@ -40,7 +40,8 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            // Eight round trips around the world; a stranger holds a handshake slot no longer than this.
+            // Eight round trips around the world; a stranger holds a handshake slot no longer than
+            // this.
             handshake: Duration::from_secs(10),
             // As go-ethereum. Fits twice into `idle`, so that one lost ping ends nothing.
             ping_interval: Duration::from_secs(15),

@@ -12,13 +12,15 @@ pub enum Event {
     ///
     /// # Security
     ///
-    /// `key` is a claim. Anybody can make an auth that names any key, and an ack in the place of anybody;
-    /// only [`Ready`](Self::Ready) proves it. What is decided here must not harm the node that has the key.
+    /// `key` is a claim. Anybody can make an auth that names any key, and an ack in the place of
+    /// anybody; only [`Ready`](Self::Ready) proves it. What is decided here must not harm the node
+    /// that has the key.
     Identified {
         /// The key that the peer claims.
         key: PublicKey,
     },
-    /// The peer's Hello is here and fits, and its MAC proves the peer's key. The connection stands still until the second verdict.
+    /// The peer's Hello is here and fits, and its MAC proves the peer's key. The connection stands
+    /// still until the second verdict.
     Ready {
         /// What the peer says of itself.
         hello: Hello,
@@ -30,8 +32,8 @@ pub enum Event {
         /// The message's id within its capability.
         code: u64,
     },
-    /// It is over: what there was to say has been written, or will never be. The last event, and every
-    /// connection has it once.
+    /// It is over: what there was to say has been written, or will never be. The last event, and
+    /// every connection has it once.
     Closed {
         /// Why.
         fault: Fault,
@@ -43,14 +45,15 @@ pub enum Event {
 pub enum Input<'a> {
     /// The verdict is yes: [`admit`](super::Connection::admit).
     Admit,
-    /// Bytes of the peer, at most [`read_budget`](super::Connection::read_budget); decrypted in place.
+    /// Bytes of the peer, at most [`read_budget`](super::Connection::read_budget); decrypted in
+    /// place.
     Bytes(&'a mut [u8]),
     /// The verdict is no, or we have had enough: [`disconnect`](super::Connection::disconnect).
     Disconnect(DisconnectReason),
     /// Nothing more will come: [`receive_eof`](super::Connection::receive_eof).
     Eof,
-    /// Send a message: [`send`](super::Connection::send). Ignored while the connection is not open, since
-    /// its end may have crossed with this.
+    /// Send a message: [`send`](super::Connection::send). Ignored while the connection is not open,
+    /// since its end may have crossed with this.
     Send {
         /// Index in [`shared`](super::Connection::shared).
         shared: usize,
@@ -63,7 +66,8 @@ pub enum Input<'a> {
     Written(usize),
 }
 
-/// What a connection wants done or known, where it is driven as a [`Machine`](peerage_machine::Machine).
+/// What a connection wants done or known, where it is driven as a
+/// [`Machine`](peerage_machine::Machine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// See [`Event::Closed`].

@@ -24,8 +24,8 @@ impl Machine for Connection {
 
     /// # Panics
     ///
-    /// Where the direct calls do, and if a message is to be sent that no frame or no shared capability
-    /// has room for.
+    /// Where the direct calls do, and if a message is to be sent that no frame or no shared
+    /// capability has room for.
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
         let mut payload = Vec::new();
         match input {

@@ -11,9 +11,10 @@ use crate::PeerMisbehaved;
 ///
 /// # Security
 ///
-/// A correct peer has a use for one or two. The limit lies far above that because pings pile up while
-/// we do not read: 128 of them are half an hour of a peer that pings every 15 s. A ping costs us a
-/// microsecond and at most one pong that waits to be written, so a flood below the limit hurts nobody.
+/// A correct peer has a use for one or two. The limit lies far above that because pings pile up
+/// while we do not read: 128 of them are half an hour of a peer that pings every 15 s. A ping costs
+/// us a microsecond and at most one pong that waits to be written, so a flood below the limit hurts
+/// nobody.
 const MAX_PINGS: u32 = 128;
 
 /// Liveness of an open connection.

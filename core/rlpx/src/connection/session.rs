@@ -51,9 +51,9 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Takes bytes from the front of `input`, up to the end of a capability's message or of `input`.
-    /// Returns the message's capability, as an index in `shared`, and its id there; answers the
-    /// messages of the `p2p` protocol on the way.
+    /// Takes bytes from the front of `input`, up to the end of a capability's message or of
+    /// `input`. Returns the message's capability, as an index in `shared`, and its id there;
+    /// answers the messages of the `p2p` protocol on the way.
     pub(super) fn receive(
         &mut self,
         now: Now,

@@ -52,8 +52,8 @@ impl Shaking {
         self.length - self.packet.len()
     }
 
-    /// Takes at most [`needs`](Self::needs) bytes from the front of `input`. Returns whether the packet
-    /// is complete.
+    /// Takes at most [`needs`](Self::needs) bytes from the front of `input`. Returns whether the
+    /// packet is complete.
     pub(super) fn receive(&mut self, input: &mut &mut [u8]) -> Result<bool, PeerMisbehaved> {
         let taken = input.split_off_mut(..self.needs().min(input.len()));
         let taken = taken.expect("because no more is taken than is there");

@@ -10,9 +10,9 @@ use crate::{
 ///
 /// # Security
 ///
-/// Enough for messages of 1 MiB to come without allocations. Without it, a peer could send one frame of
-/// 16 MiB and then keep that much of our memory at the price of a ping now and then, as the connection
-/// would never idle.
+/// Enough for messages of 1 MiB to come without allocations. Without it, a peer could send one
+/// frame of 16 MiB and then keep that much of our memory at the price of a ping now and then, as
+/// the connection would never idle.
 const MAX_KEPT: usize = 2 << 20;
 
 /// The receiving half of a connection.
@@ -23,8 +23,8 @@ const MAX_KEPT: usize = 2 << 20;
 /// # Security
 ///
 /// Nothing is decrypted before its MAC was found right, and the memory held for a frame grows with
-/// what has arrived of it, not with what its header announced. After a fault, every call returns that
-/// fault.
+/// what has arrived of it, not with what its header announced. After a fault, every call returns
+/// that fault.
 pub struct Ingress {
     stream: Stream,
     mac: Mac,
@@ -60,8 +60,8 @@ impl Ingress {
     /// Takes bytes from the front of `input`, up to the end of a message or of `input`.
     ///
     /// `Some(id)` is a message: `payload` now holds its payload, decompressed, in place of what it
-    /// held before; call again for what is left of `input`. `None` is that all of `input` was taken.
-    /// A frame that lies in `input` as a whole is decrypted there, without being copied.
+    /// held before; call again for what is left of `input`. `None` is that all of `input` was
+    /// taken. A frame that lies in `input` as a whole is decrypted there, without being copied.
     pub fn open(
         &mut self,
         input: &mut &mut [u8],
@@ -75,8 +75,8 @@ impl Ingress {
         opened
     }
 
-    /// How many bytes are missing until a header or a frame is complete: a driver that reads no more
-    /// than this never holds a byte beyond the message at hand. At least 1.
+    /// How many bytes are missing until a header or a frame is complete: a driver that reads no
+    /// more than this never holds a byte beyond the message at hand. At least 1.
     pub fn needs(&self) -> usize {
         match self.awaiting {
             Awaiting::Body(size) => tail(size) - self.held.len(),
@@ -159,8 +159,8 @@ impl Ingress {
         }
     }
 
-    /// Moves bytes from `input` to what is held, until that is `whole` bytes, and authenticates those
-    /// of them that are within its first `body` bytes. Returns whether the whole is there.
+    /// Moves bytes from `input` to what is held, until that is `whole` bytes, and authenticates
+    /// those of them that are within its first `body` bytes. Returns whether the whole is there.
     fn hold(&mut self, input: &mut &mut [u8], whole: usize, body: usize) -> bool {
         let before = self.held.len();
         let taken = input.len().min(whole - before);
@@ -211,8 +211,8 @@ impl Ingress {
         if !self.snappy || data.is_empty() {
             copy(data, payload);
         } else if let Err(fault) = snappy::decompress(data, payload) {
-            // Some implementations never compress a Disconnect, and it must be understood all the same:
-            // it says why the connection ends.
+            // Some implementations never compress a Disconnect, and it must be understood all the
+            // same: it says why the connection ends.
             if id != code::DISCONNECT {
                 return Err(fault);
             }

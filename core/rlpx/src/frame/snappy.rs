@@ -1,5 +1,5 @@
 //! Compression of payloads: snappy's block format, without its framing
-//! ([rlpx.md, messages](https://github.com/ethereum/devp2p/blob/master/rlpx.md#message-id-based-multiplexing)).
+//! ([EIP-706](https://eips.ethereum.org/EIPS/eip-706)).
 
 use super::MAX_PAYLOAD;
 use crate::PeerMisbehaved;
@@ -15,9 +15,9 @@ const MAX_GROWTH: usize = 22;
 /// for one block. Once grown, it allocates nothing.
 pub(super) struct Compressor {
     encoder: snap::raw::Encoder,
-    /// The library writes only into memory that is initialised. Compressing block by block into this,
-    /// which stays in the CPU's cache, and copying is faster than initialising room for the whole
-    /// payload at each message.
+    /// The library writes only into memory that is initialised. Compressing block by block into
+    /// this, which stays in the CPU's cache, and copying is faster than initialising room for the
+    /// whole payload at each message.
     block: Vec<u8>,
 }
 
@@ -46,7 +46,8 @@ impl Compressor {
 
     /// The bytes held besides the compressor itself.
     pub(super) fn memory(&self) -> usize {
-        /// The table of the library, which it makes for the first block larger than this, and keeps.
+        /// The table of the library, which it makes for the first block larger than this, and
+        /// keeps.
         const TABLE: usize = 2 << 14;
         const SMALL: usize = 1 << 10;
         let table = if self.block.len() > snap::raw::max_compress_len(SMALL) { TABLE } else { 0 };

@@ -1,5 +1,5 @@
-//! Frames against go-ethereum's golden frame, against the formulas of the specification written down
-//! naively, against every split of a stream, and against hostile bytes.
+//! Frames against go-ethereum's golden frame, against the formulas of the specification written
+//! down naively, against every split of a stream, and against hostile bytes.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use keccak_asm::{Digest, Keccak256};
@@ -50,8 +50,8 @@ fn sealed(code: u64, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_golden_frame_of_go_ethereum_is_what_we_write() {
-    // TestFrameReadWrite: code 8, payload [1, 2, 3, 4], both secrets Keccak-256 of nothing. Its MACs
-    // come from a stub, so only the ciphertext counts.
+    // TestFrameReadWrite: code 8, payload [1, 2, 3, 4], both secrets Keccak-256 of nothing. Its
+    // MACs come from a stub, so only the ciphertext counts.
     let secret: [u8; 32] = Keccak256::digest([]).into();
     let mut out = b"queued before".to_vec();
     Egress::new(&secret, mac()).seal(8, &[0xc4, 1, 2, 3, 4], &mut out).unwrap();

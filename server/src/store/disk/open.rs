@@ -1,5 +1,5 @@
-//! Opening the file: made so that a crash leaves a whole one or none, checked, and set aside if it is
-//! damaged.
+//! Opening the file: made so that a crash leaves a whole one or none, checked, and set aside if it
+//! is damaged.
 
 use std::{
     fs::{self, File},

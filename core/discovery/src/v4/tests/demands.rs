@@ -1,5 +1,5 @@
-//! What the tests of go-ethereum's `devp2p discv4 test` demand of a node, one test each, restated for
-//! the machine. They run against a node that knows nobody, from two loopback addresses.
+//! What the tests of go-ethereum's `devp2p discv4 test` demand of a node, one test each, restated
+//! for the machine. They run against a node that knows nobody, from two loopback addresses.
 
 use peerage_node::Record;
 

@@ -1,4 +1,5 @@
-//! What others make a machine hold. That it stays below its bound is checked after each event of every test.
+//! What others make a machine hold. That it stays below its bound is checked after each event of
+//! every test.
 
 use super::*;
 

@@ -27,7 +27,8 @@ fn victim(role: Role) -> Connection {
     Connection::new(Arc::new(config), role, Now::default(), [7; 32])
 }
 
-/// Feeds a stranger's bytes in pieces of these sizes, nothing of ours ever taken; checks after each.
+/// Feeds a stranger's bytes in pieces of these sizes, nothing of ours ever taken; checks after
+/// each.
 fn feed(connection: &mut Connection, mut bytes: &[u8], pieces: &[usize]) {
     let mut pieces = pieces.iter().cycle();
     while !bytes.is_empty() && connection.read_budget() > 0 {

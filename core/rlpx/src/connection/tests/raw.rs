@@ -13,8 +13,8 @@ pub(super) struct Raw {
     pub(super) victim: Side,
     pub(super) egress: Egress,
     pub(super) ingress: Ingress,
-    /// Whether everything that the victim says must be compressed. `ingress` would let an uncompressed
-    /// Disconnect pass.
+    /// Whether everything that the victim says must be compressed. `ingress` would let an
+    /// uncompressed Disconnect pass.
     pub(super) snappy: bool,
     /// Everything that the victim said in frames: id and payload.
     pub(super) heard: Vec<(u64, Vec<u8>)>,

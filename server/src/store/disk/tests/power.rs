@@ -1,4 +1,5 @@
-//! A power cut: of what was written since the last flush, any part may be on the disk, in any order.
+//! A power cut: of what was written since the last flush, any part may be on the disk, in any
+//! order.
 
 use std::{
     io,

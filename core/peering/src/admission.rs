@@ -97,7 +97,7 @@ pub struct Candidate {
 /// | 0 | something is shared (second checkpoint only) | `UselessPeer` | |
 /// | 1 | an ordinary slot is free | `TooManyPeers` | static, trusted, heirs |
 /// | 2 | inbound: an inbound slot is free | `TooManyPeers` | static, trusted, heirs |
-/// | 2 | dialed: a slot for dialed peers is free | `TooManyPeers` | static, trusted, heirs, streams |
+/// | 2 | dialed: a slot for dialed peers is free | `TooManyPeers` | static, trusted, heirs, pipes |
 /// | 3 | it is no peer, nor (first checkpoint only) crossed by one | `AlreadyConnected` | heirs |
 /// | 4 | it is not ourselves | `ConnectedToSelf` | |
 ///

@@ -25,7 +25,10 @@ pub use connection::{
     Config, Connection, Event, Input, MAX_UNADMITTED_BUFFER, Output, Role, SendError, Timeouts,
 };
 pub use fault::{Fault, Local, PeerIncompatible, PeerMisbehaved, Waiting};
-pub use frame::{Egress, Ingress, MAX_FRAME, MAX_HELLO, MAX_PAYLOAD, PayloadTooLarge};
+pub use frame::{
+    Compressed, Compressor, Egress, Ingress, MAX_FRAME, MAX_HELLO, MAX_PAYLOAD, PayloadTooLarge,
+    Unsealed, seal_all,
+};
 pub use handshake::{Accepted, Initiator, Secrets, accept, packet_size};
 pub use hello::{Hello, P2P_VERSION};
 pub use negotiate::negotiate;

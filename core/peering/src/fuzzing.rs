@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId};
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use self::names::{endpoint, id, key, node, node_at, number};
 use crate::{
@@ -177,7 +177,7 @@ impl Driver {
             }
             _ => {
                 // What no driver should say; it is not believed.
-                let fault = Fault::Local(Local::Lost);
+                let fault = Fault::Local(LocalFault::Lost);
                 let dial = DialId(u64::MAX);
                 self.tell(Input::Closed { conn: ConnId(u64::MAX), fault });
                 self.tell(Input::Ready { conn: ConnId(u64::MAX), shared: 1 });
@@ -230,7 +230,7 @@ impl Driver {
 
     fn close(&mut self, conn: ConnId) {
         let was_peer = matches!(self.conns[&conn], Stage::Peer | Stage::Ending { was_peer: true });
-        self.tell(Input::Closed { conn, fault: Fault::Local(Local::Lost) });
+        self.tell(Input::Closed { conn, fault: Fault::Local(LocalFault::Lost) });
         self.conns.remove(&conn);
         let still = self.peers.values().any(|(of, _)| *of == conn);
         assert!(!still, "{conn:?} (peer: {was_peer}) closed and was not dropped");

@@ -24,7 +24,7 @@ use std::{
 
 use peerage_machine::{Instant, Machine, Now, Random, Seed, deque_memory, list_bound, tree_memory};
 use peerage_node::{NodeId, PublicKey};
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use crate::{
     Config,
@@ -286,7 +286,7 @@ impl Server {
             self.end(peer.conn, reason);
             self.set_phase(peer.conn, Phase::Ended);
             self.peers.remove(&id);
-            let fault = Fault::Local(Local::Disconnected(reason));
+            let fault = Fault::Local(LocalFault::Disconnected(reason));
             self.outputs.push_back(Output::PeerDropped { conn: peer.conn, id, fault });
         }
     }

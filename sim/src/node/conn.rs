@@ -1,6 +1,6 @@
 //! The task of one connection: moves bytes between a stream and the machine, as in the server.
 
-use peerage_machine::{Instant, Machine as _, Now};
+use peerage_machine::{Instant, Now};
 use peerage_node::NodeId;
 use peerage_peering::envelope::{ConnId, Input};
 use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role};
@@ -145,8 +145,13 @@ impl Conn {
                     None => write_failed = true,
                 }
             }
-            if let Some(Event::Closed { fault }) = machine.poll_event() {
-                return Some(fault);
+            match machine.poll_event() {
+                Some(Event::Closed { fault }) => return Some(fault),
+                Some(Event::Step(step)) => {
+                    machine.handle_step(now, step.run());
+                    continue;
+                }
+                _ => {}
             }
             let budget = machine.read_budget().min(READ_SIZE);
             if budget == 0 && !write_failed {
@@ -188,6 +193,10 @@ impl Conn {
                             Event::Closed { fault } => {
                                 closed = Some(fault);
                                 break;
+                            }
+                            Event::Step(step) => {
+                                machine.handle_step(now, step.run());
+                                continue;
                             }
                         };
                         io.mail(&mut self.sent, Mail::Peering(Box::new(told)));

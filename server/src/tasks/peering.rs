@@ -22,7 +22,13 @@ use tokio::{
 };
 
 use super::{
-    clock::Clock, discovery, keeper::Keeper, listener::Incoming, mailbox::Mailbox, notice::Notice,
+    clock::Clock,
+    connection::{self, Places},
+    discovery,
+    keeper::Keeper,
+    listener::Incoming,
+    mailbox::Mailbox,
+    notice::Notice,
     roster::Roster,
 };
 use crate::{
@@ -80,7 +86,6 @@ pub(crate) struct Task {
     clock: Clock,
     peering: Peering,
     random: Random,
-    config: Arc<peerage_rlpx::Config>,
     protocols: Arc<[Arc<Protocol>]>,
     dialer: Arc<dyn Dialer>,
     dial_timeout: Duration,
@@ -90,6 +95,8 @@ pub(crate) struct Task {
     locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
     tell: mpsc::UnboundedSender<Notice>,
+    /// For every connection.
+    connecting: Arc<connection::Links>,
     notices: mpsc::UnboundedReceiver<Notice>,
     accepted: mpsc::Receiver<Incoming>,
     accepting: watch::Sender<bool>,
@@ -166,11 +173,16 @@ enum Progress {
 
 impl Task {
     pub(crate) fn new(plan: Plan, mut links: Links) -> Self {
+        let connecting = connection::Links {
+            config: Arc::new(plan.connection),
+            clock: links.clock,
+            tell: links.tell.clone(),
+            places: Places::default(),
+        };
         Self {
             clock: links.clock,
             peering: Peering::new(plan.peering, links.random.fork()),
             random: links.random,
-            config: Arc::new(plan.connection),
             protocols: plan.protocols,
             dialer: plan.dialer,
             dial_timeout: plan.dial_timeout,
@@ -179,6 +191,7 @@ impl Task {
             locating: links.locating,
             listening: links.listening,
             tell: links.tell,
+            connecting: Arc::new(connecting),
             notices: links.notices,
             accepted: links.accepted,
             accepting: links.accepting,

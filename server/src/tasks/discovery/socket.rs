@@ -9,7 +9,7 @@ use std::{
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::{error::StartError, listener};
+use crate::{error::StartError, tasks::listener};
 
 /// How many pairs of ports are tried where the system may choose: another program may have the UDP
 /// port of a TCP port that is free.

@@ -28,13 +28,12 @@ use tokio::{
     time::Sleep,
 };
 
-use crate::{
-    channel::Message,
+use super::{
     clock::Clock,
-    dialer::BoxedStream,
-    link::{Admission, Link},
-    run::Told,
+    mailbox::{Admission, Mailbox},
+    notice::Notice,
 };
+use crate::{channel::Message, dialer::BoxedStream};
 use lanes::Lanes;
 use leaving::Leaving;
 
@@ -65,8 +64,8 @@ pub(crate) struct Connecting {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) seed: Seed,
-    pub(crate) link: Arc<Link>,
-    pub(crate) tell: mpsc::UnboundedSender<Told>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) tell: mpsc::UnboundedSender<Notice>,
 }
 
 /// The task of a connection, from its first byte to its last.
@@ -109,8 +108,8 @@ impl Future for Task {
                         tracing::error!("a connection panicked");
                         Poll::Ready(Fault::Local(Local::Lost))
                     }));
-                    // Told before the stream is gone: a peer that does not hang up holds no slot.
-                    let _ = live.tell.send(Told::Closed { conn: live.id, fault });
+                    // Notice before the stream is gone: a peer that does not hang up holds no slot.
+                    let _ = live.tell.send(Notice::Closed { conn: live.id, fault });
                     let Self::Live(live) = std::mem::replace(&mut *self, Self::Connecting(None))
                     else {
                         return Poll::Ready(());
@@ -136,8 +135,8 @@ pub(crate) struct Live {
     machine: Connection,
     stream: BoxedStream,
     clock: Clock,
-    link: Arc<Link>,
-    tell: mpsc::UnboundedSender<Told>,
+    mailbox: Arc<Mailbox>,
+    tell: mpsc::UnboundedSender<Notice>,
     lanes: Lanes,
     /// Whether there are keys to say anything with.
     identified: bool,
@@ -172,7 +171,7 @@ impl Live {
             alarm: Box::pin(tokio::time::sleep_until(from.clock.tokio(alarm_at))),
             alarm_at,
             clock: from.clock,
-            link: from.link,
+            mailbox: from.mailbox,
             tell: from.tell,
             lanes: Lanes::default(),
             identified: false,
@@ -214,7 +213,7 @@ impl Live {
 
     /// Does what was ordered from outside.
     fn obey(&mut self, cx: &mut Context<'_>, now: Now) {
-        let orders = self.link.take(cx);
+        let orders = self.mailbox.take(cx);
         match orders.admit {
             Some(Admission::Greet) => self.machine.admit(now),
             Some(Admission::Start(lanes)) => {
@@ -308,11 +307,11 @@ impl Live {
                 }
                 Event::Identified { key } => {
                     self.identified = true;
-                    let _ = self.tell.send(Told::Identified { conn: self.id, key });
+                    let _ = self.tell.send(Notice::Identified { conn: self.id, key });
                 }
                 Event::Ready { hello } => {
                     let (hello, shared) = (Box::new(hello), self.machine.shared().into());
-                    let _ = self.tell.send(Told::Ready { conn: self.id, hello, shared });
+                    let _ = self.tell.send(Notice::Ready { conn: self.id, hello, shared });
                 }
                 Event::Closed { fault } => {
                     end = Some(fault);
@@ -325,7 +324,7 @@ impl Live {
             self.machine.pause_reading(now, true);
         }
         if let Some(round_trip) = self.machine.round_trip() {
-            self.link.set_round_trip(round_trip);
+            self.mailbox.set_round_trip(round_trip);
         }
         self.keep_warm(now);
         end

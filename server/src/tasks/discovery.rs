@@ -12,7 +12,10 @@ mod socket;
 use std::{collections::BTreeMap, net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt as _;
-use peerage_discovery::{Input, QueryId, SeedNode, V4, V4Config, packet::Target};
+use peerage_discovery::{
+    Input, QueryId, SeedNode,
+    v4::{Config, V4, packet::Target},
+};
 use peerage_machine::{Machine as _, Random};
 use peerage_node::{NetList, Node};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -133,7 +136,7 @@ impl Task {
         let (now, plan) = (self.links.clock.now(), &self.plan);
         // Checked when the server started.
         let local = plan.local.record(plan.seq).ok()?;
-        let mut config = V4Config {
+        let mut config = Config {
             // The others have names, which `Bootnodes` resolves.
             bootnodes: plan
                 .bootnodes
@@ -142,7 +145,7 @@ impl Task {
                 .cloned()
                 .collect(),
             net_restrict: plan.net_restrict.clone(),
-            ..V4Config::default()
+            ..Config::default()
         };
         config.table.has_ipv4 = plan.socket.has_ip4();
         config.table.has_ipv6 = plan.socket.has_ip6();

@@ -1,6 +1,8 @@
 //! Runs the body of each fuzz target over its seed corpus and what fuzzing has found. Part of the
 //! crates' tests.
 
+#![allow(clippy::disallowed_methods, reason = "the tests of pure crates read these files too")]
+
 use std::{fs, path::Path};
 
 /// A target and its body.

@@ -24,6 +24,9 @@
 //! simulator.
 
 mod expiring;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory;
 mod random;
 mod time;

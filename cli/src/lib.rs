@@ -9,6 +9,7 @@
 mod args;
 mod commands;
 mod echo;
+mod event;
 mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -19,6 +20,7 @@ mod output;
 mod probe;
 mod reason;
 mod rlp;
+mod value;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::{hint::black_box, net::SocketAddr, time::Duration};
 
 use criterion::{BenchmarkId, Criterion};
 use peerage_bench::{race, time};
-use peerage_discovery::packet::{
+use peerage_discovery::v4::packet::{
     Endpoint, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, Ping, Sealed, Target,
 };
 use peerage_machine::Random;

@@ -271,7 +271,9 @@ impl World {
                 self.resolve = Some(resolve);
                 format!("resolve {host}")
             }
-            Output::SlotChanged { id, slot, .. } => format!("slot of {}: {slot:?}", self.number(&id)),
+            Output::SlotChanged { id, slot, .. } => {
+                format!("slot of {}: {slot:?}", self.number(&id))
+            }
             Output::Stopped => "stopped".into(),
             Output::WantCandidates { count } => format!("want {count}"),
             other => format!("{other:?}"),

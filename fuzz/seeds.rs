@@ -5,7 +5,7 @@
 
 use std::{error::Error, fs, path::Path};
 
-use peerage_discovery::packet::{
+use peerage_discovery::v4::packet::{
     Endpoint, EnrRequest, FindNode, Neighbor, Neighbors, Packet, Ping, Pong, Target,
 };
 use peerage_machine::Random;

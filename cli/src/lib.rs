@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod echo;
+mod event;
 mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -17,6 +18,7 @@ mod output;
 mod probe;
 mod reason;
 mod rlp;
+mod value;
 
 use std::process::ExitCode;
 

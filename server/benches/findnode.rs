@@ -23,7 +23,9 @@ use std::{
 
 use criterion::Criterion;
 use peerage::{Node, SecretKey, Server};
-use peerage_discovery::packet::{Endpoint, FindNode, Neighbors, Packet, Ping, Pong, Target, Token};
+use peerage_discovery::v4::packet::{
+    Endpoint, FindNode, Neighbors, Packet, Ping, Pong, Target, Token,
+};
 use peerage_machine::Random;
 use peerage_node::RecoverableSignature;
 

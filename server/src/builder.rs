@@ -19,18 +19,28 @@ use tokio::{
 };
 
 use crate::{
-    data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
-    discovery::{self, DiscoveryConfig, Socket},
+    discovery::DiscoveryConfig,
     error::StartError,
     events::{self, Event, Events},
-    listener,
-    local::Local,
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
-    run::{self, Plan},
     server::Server,
-    store::{List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
+    start::{Plan, start},
+    store::{DataDir, List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
+    tasks::{
+        discovery::{self, Socket},
+        listener,
+        local::Local,
+        peering,
+    },
 };
+
+impl Server {
+    /// Begins the description of a server with this secret key.
+    pub fn builder(key: SecretKey) -> Builder {
+        Builder::new(key)
+    }
+}
 
 /// A server that is being described. Ends with [`start`](Self::start).
 #[must_use = "a server runs once it is started"]
@@ -66,7 +76,7 @@ enum Discovers {
 }
 
 impl Builder {
-    pub(crate) fn new(key: SecretKey) -> Self {
+    fn new(key: SecretKey) -> Self {
         Self {
             key,
             protocols: Vec::new(),
@@ -252,14 +262,7 @@ impl Builder {
             seq: record.seq() - 1,
         });
 
-        Ok(run::start(Plan {
-            key: self.key,
-            node,
-            client_name: self.client_name,
-            protocols: protocols.into_iter().map(Arc::new).collect(),
-            listener: tcp.map(|(listener, _)| listener),
-            listen: local.tcp,
-            discovery,
+        let peering = peering::Plan {
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,
@@ -271,14 +274,27 @@ impl Builder {
                 // A server without protocols is there for handshakes: nobody is useless to it.
                 require_shared_capability: !capabilities.is_empty(),
             },
-            capabilities,
+            connection: peerage_rlpx::Config {
+                key: self.key,
+                client: self.client_name,
+                capabilities,
+                listen_port: local.tcp.map_or(0, |address| address.port()),
+                timeouts: self.timeouts,
+            },
+            protocols: protocols.into_iter().map(Arc::new).collect(),
             dialer: self.dialer,
-            timeouts: self.timeouts,
             dial_timeout: self.dial_timeout,
             stop_timeout: self.stop_timeout,
+            data_dir,
+        };
+        Ok(start(Plan {
+            node,
+            listener: tcp.map(|(listener, _)| listener),
+            listen: local.tcp,
+            discovery,
+            peering,
             events: self.events,
             random: Random::from_seed(seed),
-            data_dir,
             store,
         }))
     }

@@ -26,6 +26,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 /// Any [`Transport`].
 pub type BoxedStream = Box<dyn Transport>;
 
+/// Which end of a stream is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The other end speaks first, and proves who it is.
+    Inbound,
+    /// We speak first, to the node with this key.
+    Outbound(PublicKey),
+}
+
 /// Whom to dial, and where.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

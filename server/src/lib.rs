@@ -65,27 +65,18 @@
 
 mod builder;
 mod channel;
-mod clock;
-mod connection;
-mod data_dir;
 mod dialer;
 mod discovery;
 mod error;
 mod events;
 mod info;
-mod keep;
-mod link;
-mod listener;
-mod local;
-mod names;
 mod peer;
 mod ping;
 mod protocol;
-mod queue;
-mod roster;
-mod run;
 mod server;
+mod start;
 pub mod store;
+mod tasks;
 
 pub use bytes::Bytes;
 pub use peerage_node::{
@@ -103,7 +94,7 @@ pub use peerage_rlpx::{
 
 pub use builder::Builder;
 pub use channel::{Channel, MAX_PAYLOAD, Message, Receiver, SendError, Sender};
-pub use dialer::{BoxedStream, DialRequest, Dialed, Dialer, TcpDialer, Transport};
+pub use dialer::{BoxedStream, DialRequest, Dialed, Dialer, Direction, TcpDialer, Transport};
 pub use discovery::{
     DiscoveryConfig, DiscoveryError, Lookup, LookupResult, LookupStep, LookupTarget, PongInfo,
     TableEntry,
@@ -114,4 +105,4 @@ pub use info::{NodeInfo, PeerInfo};
 pub use peer::Peer;
 pub use ping::{PingAnswer, PingError, PingOptions, ping};
 pub use protocol::{BoxFuture, MAX_PROTOCOL_LENGTH, Protocol, ProtocolError};
-pub use server::{Direction, Server};
+pub use server::Server;

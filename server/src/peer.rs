@@ -12,7 +12,7 @@ use peerage_peering::Slot;
 use peerage_rlpx::{Capability, DisconnectReason};
 use tokio::time::Instant;
 
-use crate::link::Link;
+use crate::tasks::mailbox::Mailbox;
 
 /// A connected peer. Cheap to clone; outlives the connection, and then only tells what was.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ struct Inner {
     id: NodeId,
     slot: Mutex<Slot>,
     added: Instant,
-    link: Arc<Link>,
+    mailbox: Arc<Mailbox>,
 }
 
 /// What the two Hellos and the transport say of a peer.
@@ -42,9 +42,9 @@ pub(crate) struct About {
 }
 
 impl Peer {
-    pub(crate) fn new(about: About, slot: Slot, link: Arc<Link>) -> Self {
+    pub(crate) fn new(about: About, slot: Slot, mailbox: Arc<Mailbox>) -> Self {
         let id = about.key.id();
-        Self(Arc::new(Inner { about, id, slot: Mutex::new(slot), added: Instant::now(), link }))
+        Self(Arc::new(Inner { about, id, slot: Mutex::new(slot), added: Instant::now(), mailbox }))
     }
 
     /// A peer with no connection behind it, to test a protocol with
@@ -59,7 +59,7 @@ impl Peer {
             remote: None,
             local: None,
         };
-        Self::new(about, Slot::Dialed, Arc::new(Link::new()))
+        Self::new(about, Slot::Dialed, Arc::new(Mailbox::new()))
     }
 
     /// The node's id.
@@ -114,17 +114,17 @@ impl Peer {
 
     /// Round trip of the last ping that it answered.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.0.link.round_trip()
+        self.0.mailbox.round_trip()
     }
 
     /// Ends the connection with `reason`, after what is already waiting to be sent.
     pub fn disconnect(&self, reason: DisconnectReason) {
-        self.0.link.disconnect(reason);
+        self.0.mailbox.disconnect(reason);
     }
 
     /// The task of its connection has ended.
     pub(crate) fn on_closed(&self) {
-        self.0.link.clear();
+        self.0.mailbox.clear();
     }
 
     pub(crate) fn set_slot(&self, slot: Slot) {

@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::{
     builder::default_client_name,
-    clock::Clock,
     dialer::{BoxedStream, DialRequest, Dialer, TcpDialer},
+    tasks::clock::Clock,
 };
 
 /// What is read at once: more than any message that comes before a pong, and no burden.

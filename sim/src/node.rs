@@ -22,7 +22,7 @@ mod world;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use peerage_discovery::V4;
+use peerage_discovery::v4::V4;
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, PublicKey, Record};
 use peerage_peering::{

@@ -19,7 +19,10 @@ use std::{
 };
 
 use criterion::Criterion;
-use peerage_discovery::{CLOSEST, Input, Output, QueryId, V4, V4Config, packet::Target};
+use peerage_discovery::{
+    CLOSEST, Input, Output, QueryId,
+    v4::{Config, V4, packet::Target},
+};
 use peerage_machine::{Instant, Machine as _, Now, Random};
 use peerage_node::{LocalRecord, Node, NodeId, RecoverableSignature, SecretKey};
 
@@ -209,7 +212,7 @@ fn machine(key: &SecretKey, addr: SocketAddr, now: Now, random: &mut Random) -> 
     }
     local.set_udp4(Some(addr.port())).unwrap();
     local.set_tcp4(Some(addr.port())).unwrap();
-    V4::new(V4Config::default(), key.clone(), local, Vec::new(), now, random.fork())
+    V4::new(Config::default(), key.clone(), local, Vec::new(), now, random.fork())
 }
 
 const NETS: [(&str, u32); 2] = [("all live", 0), ("one in three dead", 3)];

@@ -11,7 +11,7 @@ mod support;
 use std::{hint::black_box, net::SocketAddr, time::Duration};
 
 use criterion::{BenchmarkId, Criterion};
-use peerage_discovery::packet::{
+use peerage_discovery::v4::packet::{
     Endpoint, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, Ping, Sealed, Target,
 };
 use peerage_machine::Random;

@@ -16,10 +16,13 @@ use peerage_machine::{Instant, Machine as _, Now};
 use peerage_node::{LocalRecord, Node, SecretKey};
 
 use crate::{
-    Input, Output, QueryId, V4, V4Config,
-    packet::{self, Packet, Target, Token},
+    Input, Output, QueryId,
     table::model,
     testing::{public, secret},
+    v4::{
+        Config, V4,
+        packet::{self, Packet, Target, Token},
+    },
 };
 
 /// The first type of a packet, and how many are known.
@@ -66,7 +69,7 @@ pub fn v4(data: &[u8]) {
 struct V4World {
     now: Now,
     v4: V4,
-    config: V4Config,
+    config: Config,
     /// Pings of the machine that were not answered: to whom, and their hashes.
     pings: Vec<(SocketAddr, Token)>,
     proved: BTreeSet<SocketAddr>,
@@ -76,7 +79,7 @@ struct V4World {
 impl V4World {
     fn new() -> Self {
         let now = Now { mono: Instant::START, unix: Duration::from_secs(1_800_000_000) };
-        let config = V4Config::default();
+        let config = Config::default();
         let key: SecretKey = secret(0);
         let mut local = LocalRecord::new(key.clone(), 0);
         local.set_ip4(Some([11, 255, 0, 1].into())).unwrap();

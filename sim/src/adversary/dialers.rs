@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_discovery::packet::Neighbor;
+use peerage_discovery::v4::packet::Neighbor;
 use peerage_node::Node;
 
 use super::{

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use peerage_discovery::packet::{
+use peerage_discovery::v4::packet::{
     Endpoint, EnrRequest, EnrResponse, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, Ping,
     Pong, Target, Token,
 };

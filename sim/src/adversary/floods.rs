@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use peerage_discovery::packet::{Endpoint, Packet, Pong};
+use peerage_discovery::v4::packet::{Endpoint, Packet, Pong};
 use peerage_node::{Node, SecretKey};
 use peerage_rlpx::Initiator;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerage_discovery::packet::Neighbor;
+use peerage_discovery::v4::packet::Neighbor;
 use peerage_node::{Node, PublicKey};
 use peerage_rlpx::{
     Capability, CapabilityName, Hello, Initiator, P2P_VERSION, Secrets, accept, packet_size,

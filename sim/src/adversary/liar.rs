@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use peerage_discovery::packet::{Endpoint, MAX_NEIGHBORS, Neighbor, Neighbors, Packet};
+use peerage_discovery::v4::packet::{Endpoint, MAX_NEIGHBORS, Neighbor, Neighbors, Packet};
 use peerage_node::Node;
 
 use super::{

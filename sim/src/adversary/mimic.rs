@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use peerage_discovery::packet::Neighbor;
+use peerage_discovery::v4::packet::Neighbor;
 use peerage_machine::Instant;
 use peerage_node::{Node, NodeId, SecretKey};
 use peerage_rlpx::{Config, Connection, Role, Timeouts};

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_discovery::{Input as Asked, LocalChange, Output, QueryId, V4};
+use peerage_discovery::{Input as Asked, LocalChange, Output, QueryId, v4::V4};
 use peerage_machine::{Machine as _, Random, Seed};
 use peerage_node::{LocalRecord, Node as Named};
 use peerage_peering::envelope::{Input, LocateId};

@@ -1,6 +1,6 @@
 //! Where a server keeps things on disk: a directory that is its own while it runs.
 //!
-//! Not here: what is kept there ([`store`](crate::store)), and the secret key, which the embedding
+//! Not here: what is kept there ([`store`](super)), and the secret key, which the embedding
 //! program keeps where it likes.
 
 use std::{

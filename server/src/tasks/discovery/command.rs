@@ -3,7 +3,7 @@
 use peerage_node::{Node, Record};
 use tokio::sync::{mpsc, oneshot};
 
-use super::answers::{LookupResult, LookupStep, LookupTarget, PongInfo, TableEntry};
+use crate::discovery::{LookupResult, LookupStep, LookupTarget, PongInfo, TableEntry};
 
 /// A question or an order, with whom to tell the answer. Who asks may have gone when it comes.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use peerage_node::{Node, Record};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    Command,
-    answers::{DiscoveryError, Lookup, LookupTarget, PongInfo, TableEntry},
+use super::Server;
+use crate::{
+    discovery::{DiscoveryError, Lookup, LookupTarget, PongInfo, TableEntry},
+    tasks::{discovery::Command, names},
 };
-use crate::{names, server::Server};
 
 impl Server {
     /// Where discovery takes datagrams; `None` if it is off.
@@ -82,9 +82,26 @@ impl Server {
     }
 }
 
-/// How handles reach the discovery task.
-#[derive(Debug)]
-pub(crate) struct Reach {
-    pub(crate) addr: SocketAddr,
-    pub(crate) commands: mpsc::UnboundedSender<Command>,
+#[cfg(test)]
+mod tests {
+    use peerage_node::SecretKey;
+
+    use super::*;
+    use crate::DiscoveryConfig;
+
+    #[tokio::test]
+    async fn discovery_begins_again_after_a_panic_with_a_newer_record() {
+        let key = |n| SecretKey::from_bytes(&[n; 32]).unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::builder(key(1)).discovery_only().listen(listen).start().await.unwrap();
+        let before = server.local_node();
+        let reach = server.0.discovery.as_ref().unwrap();
+        reach.commands.send(Command::Crash).unwrap();
+        // Answered by the machine that was made anew.
+        assert!(server.table().await.is_empty());
+        let asking = Server::builder(key(2)).discovery(DiscoveryConfig::default());
+        let asking = asking.start().await.unwrap();
+        assert_eq!(asking.ping_v4(before).await.unwrap().from.port(), reach.addr.port());
+        server.stop().await;
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, stream};
 use peerage_node::Node;
 
-use crate::names;
+use crate::tasks::names;
 
 /// How long an answer is believed. Short, as a boot node is needed most when no other node is left;
 /// the system keeps answers for as long as they are good.

@@ -18,7 +18,7 @@ use crate::channel::Lane;
 
 /// The mailbox of one connection, and the one figure it reports without being asked.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Mailbox {
     orders: Mutex<Orders>,
     /// Nanoseconds of the last ping's round trip; [`u64::MAX`] before the first.
     round_trip: AtomicU64,
@@ -43,7 +43,7 @@ pub(crate) enum Admission {
     Start(Vec<Lane>),
 }
 
-impl Link {
+impl Mailbox {
     pub(crate) const fn new() -> Self {
         let orders = Orders { admit: None, disconnect: None, waker: None };
         Self { orders: Mutex::new(orders), round_trip: AtomicU64::new(u64::MAX) }

@@ -12,24 +12,26 @@ use peerage_peering::{
 use peerage_rlpx::{Fault, Role};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Conn, Dialing, Entering, Progress, Run, Stage, Told};
+use super::{Conn, Dialing, Entering, Progress, Stage, Task};
 use crate::{
     channel::Channel,
-    connection::{Connecting, Task},
-    dialer::{BoxedStream, DialRequest, Dialed},
-    discovery,
+    dialer::{BoxedStream, DialRequest, Dialed, Direction},
     error::ConnectError,
     events::Event,
     info::PeerInfo,
-    link::{Admission, Link},
-    listener::Incoming,
-    names,
     peer::{About, Peer},
-    protocol,
-    server::Direction,
+    tasks::{
+        connection::{self, Connecting},
+        discovery,
+        listener::Incoming,
+        mailbox::{Admission, Mailbox},
+        names,
+        notice::Notice,
+        protocol,
+    },
 };
 
-impl Run {
+impl Task {
     /// Drains the machine, as its contract demands after every call.
     pub(super) fn carry_outputs(&mut self) {
         while let Some(output) = self.peering.poll_output() {
@@ -58,7 +60,7 @@ impl Run {
             }
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
                 match self.conns.get(&conn) {
-                    Some(Conn::Entering(entering)) => entering.link.disconnect(reason),
+                    Some(Conn::Entering(entering)) => entering.mailbox.disconnect(reason),
                     Some(Conn::Peer(peer)) => peer.disconnect(reason),
                     None => {}
                 }
@@ -102,7 +104,7 @@ impl Run {
             inbound: true,
             remote: Some(remote),
             local,
-            link: Arc::new(Link::new()),
+            mailbox: Arc::new(Mailbox::new()),
             stage,
             done: None,
         });
@@ -118,7 +120,7 @@ impl Run {
                     inbound: false,
                     remote: Some(remote),
                     local,
-                    link: Arc::new(Link::new()),
+                    mailbox: Arc::new(Mailbox::new()),
                     stage: Stage::Shaking,
                     done: None,
                 });
@@ -147,7 +149,7 @@ impl Run {
             inbound: dialed.is_none(),
             remote: None,
             local: None,
-            link: Arc::new(Link::new()),
+            mailbox: Arc::new(Mailbox::new()),
             stage: Stage::Shaking,
             done: Some(done),
         });
@@ -172,15 +174,13 @@ impl Run {
 
     fn spawn_connection(&mut self, conn: ConnId, stream: BoxedStream, role: Role) {
         let Some(Conn::Entering(entering)) = self.conns.get(&conn) else { return };
-        self.tasks.spawn(Task::new(Connecting {
+        self.tasks.spawn(connection::Task::new(Connecting {
             conn,
             stream,
             role,
-            config: self.config.clone(),
-            clock: self.clock,
             seed: self.random.fork(),
-            link: entering.link.clone(),
-            tell: self.tell.clone(),
+            mailbox: entering.mailbox.clone(),
+            links: self.connecting.clone(),
         }));
     }
 
@@ -189,7 +189,7 @@ impl Run {
         match std::mem::replace(&mut entering.stage, Stage::Shaking) {
             Stage::Identified(key) => {
                 entering.stage = Stage::Identified(key);
-                entering.link.admit(Admission::Greet);
+                entering.mailbox.admit(Admission::Greet);
             }
             Stage::Ready { key, hello, shared } => {
                 let (channels, lanes) = shared
@@ -200,7 +200,7 @@ impl Run {
                     })
                     .unzip();
                 entering.stage = Stage::Admitted { key, hello, channels };
-                entering.link.admit(Admission::Start(lanes));
+                entering.mailbox.admit(Admission::Start(lanes));
             }
             stage => entering.stage = stage,
         }
@@ -208,7 +208,7 @@ impl Run {
 
     fn add_peer(&mut self, conn: ConnId, id: NodeId, slot: Slot) {
         let Some(Conn::Entering(entering)) = self.conns.remove(&conn) else { return };
-        let Entering { inbound, remote, local, link, stage, done } = *entering;
+        let Entering { inbound, remote, local, mailbox, stage, done } = *entering;
         let Stage::Admitted { key, hello, channels } = stage else { return };
         let about = About {
             key,
@@ -219,7 +219,7 @@ impl Run {
             remote,
             local,
         };
-        let peer = Peer::new(about, slot, link);
+        let peer = Peer::new(about, slot, mailbox);
         self.conns.insert(conn, Conn::Peer(peer.clone()));
         self.roster.add(conn, peer.clone());
         tracing::debug!(%id, client = peer.client(), ?slot, "peer added");
@@ -265,7 +265,7 @@ impl Run {
                 Err(_) => Err(DialError::TimedOut),
             };
             // Fails if the server has stopped meanwhile.
-            let _ = tell.send(Told::Dialed { dial, result });
+            let _ = tell.send(Notice::Dialed { dial, result });
         });
         self.dials.insert(dial, Dialing { key, task });
     }
@@ -281,7 +281,7 @@ impl Run {
         self.tasks.spawn(async move {
             // Discovery may have ended: then nobody knows.
             let node = answer.await.ok().flatten().map(Box::new);
-            let _ = tell.send(Told::Located { locate, node });
+            let _ = tell.send(Notice::Located { locate, node });
         });
     }
 
@@ -293,7 +293,7 @@ impl Run {
                 // The semaphore is never closed.
                 Err(_) => Vec::new(),
             };
-            let _ = tell.send(Told::Resolved { resolve, addresses });
+            let _ = tell.send(Notice::Resolved { resolve, addresses });
         });
     }
 

@@ -1,6 +1,6 @@
 //! The datagrams of discovery v4: a hash, a signature, a type and a list.
 //!
-//! Reading one has steps, from cheap to costly, so that the [machine](crate::V4) can stop early:
+//! Reading one has steps, from cheap to costly, so that the [machine](super::V4) can stop early:
 //! [`Sealed::check`] hashes, [`Sealed::decode`] parses, [`Sealed::recover`] does the elliptic
 //! curve.
 //!

@@ -9,185 +9,83 @@ mod carry;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use peerage_machine::{Machine as _, Random};
-use peerage_node::{Node, NodeId, PublicKey, SecretKey};
+use peerage_node::{NodeId, PublicKey};
 use peerage_peering::{
     Server as Peering,
-    envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
+    envelope::{ConnId, DialId, Input},
 };
-use peerage_rlpx::{Fault, Hello, LocalCapability, Shared, Timeouts};
+use peerage_rlpx::{Hello, Shared};
 use tokio::{
-    net::TcpListener,
     sync::{Semaphore, broadcast, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
 
+use super::{
+    clock::Clock,
+    connection::{self, Places},
+    discovery,
+    keeper::Keeper,
+    listener::Incoming,
+    mailbox::Mailbox,
+    notice::Notice,
+    roster::Roster,
+};
 use crate::{
     channel::Channel,
-    clock::Clock,
-    data_dir::DataDir,
-    dialer::{BoxedStream, Dialed, Dialer},
-    discovery::{self, Reach},
+    dialer::{BoxedStream, Dialer},
     error::ConnectError,
     events::Event,
-    keep::{self, Keeper},
-    link::Link,
-    listener::{self, Incoming},
     peer::Peer,
     protocol::Protocol,
-    roster::Roster,
-    server::{Direction, Handle, Server},
-    store::{List, NodeStore},
+    store::{DataDir, List},
 };
 
 /// How many names are resolved at once: each takes a thread of the blocking pool.
 const MAX_RESOLVING: usize = 8;
 
-/// What the peering task is told.
-pub(crate) enum Told {
-    /// A connection ended.
-    Closed { conn: ConnId, fault: Fault },
-    /// The user commands.
-    Command(Box<Input>),
-    /// A dial reached somebody, or nobody.
-    Dialed { dial: DialId, result: Result<Dialed, DialError> },
-    /// A connection knows who is at its other end.
-    Identified { conn: ConnId, key: PublicKey },
-    /// A connection has exchanged Hellos.
-    Ready { conn: ConnId, hello: Box<Hello>, shared: Box<[Shared]> },
-    /// A node was looked for.
-    Located { locate: LocateId, node: Option<Box<Node>> },
-    /// A name was resolved.
-    Resolved { resolve: ResolveId, addresses: Vec<std::net::IpAddr> },
-    /// End everything.
-    Stop,
-    /// The user brings a stream.
-    Stream {
-        stream: BoxedStream,
-        direction: Direction,
-        done: oneshot::Sender<Result<NodeId, ConnectError>>,
-    },
-    /// The user trusts a node.
-    Trust(Box<Node>),
-}
-
-/// A server that was described without a mistake.
+/// Peering, as it was described.
 pub(crate) struct Plan {
-    pub(crate) key: SecretKey,
-    pub(crate) node: Node,
-    pub(crate) client_name: String,
-    /// In the order of `capabilities`.
-    pub(crate) protocols: Arc<[Arc<Protocol>]>,
-    pub(crate) capabilities: Vec<LocalCapability>,
-    pub(crate) listener: Option<TcpListener>,
-    pub(crate) listen: Option<SocketAddr>,
-    /// `None` for no discovery.
-    pub(crate) discovery: Option<discovery::Plan>,
     pub(crate) peering: peerage_peering::Config,
+    pub(crate) connection: peerage_rlpx::Config,
+    /// In the order of the connection's capabilities.
+    pub(crate) protocols: Arc<[Arc<Protocol>]>,
     pub(crate) dialer: Arc<dyn Dialer>,
-    pub(crate) timeouts: Timeouts,
     pub(crate) dial_timeout: Duration,
     pub(crate) stop_timeout: Duration,
-    pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) random: Random,
+    /// Ours while the task runs.
     pub(crate) data_dir: Option<DataDir>,
-    pub(crate) store: Box<dyn NodeStore>,
 }
 
-/// Starts every task of a server.
-pub(crate) fn start(mut plan: Plan) -> Server {
-    // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a
-    // name one each, and the rest is the user's own.
-    let (tell, told) = mpsc::unbounded_channel();
-    let (accepted_sender, accepted) = mpsc::channel(listener::UNJUDGED);
-    let (accepting, may_accept) = watch::channel(false);
-    let events = plan.events;
-    let (stopped_sender, stopped) = watch::channel(false);
-    let (wanted_sender, wanted) = watch::channel(0);
-    let (shown, local) = watch::channel(plan.node);
-    let (commands, commanded) = mpsc::unbounded_channel();
-    let (stopping, may_stop) = watch::channel(false);
-    let reach = |plan: &discovery::Plan| Reach { addr: plan.socket.address(), commands };
-    let discovery = plan.discovery.as_ref().map(reach);
-    let locating = discovery.as_ref().map(|reach| reach.commands.clone());
-    let roster = Arc::new(Roster::default());
-    let handle = Handle {
-        local,
-        discovery,
-        name: plan.client_name.clone(),
-        listen: plan.listen,
-        protocols: plan.protocols.clone(),
-        roster: roster.clone(),
-        events: events.downgrade(),
-        tell: tell.clone(),
-        stopped,
-        wanted: wanted.clone(),
-    };
-
-    let clock = Clock::start();
-    let mut tasks = JoinSet::new();
-    let random = Random::from_seed(plan.random.fork());
-    let (keeping, keeper) = keep::Task::new(plan.store, clock, random);
-    tasks.spawn(keeping.run());
-    if let Some(discovery) = plan.discovery {
-        let links = discovery::Links {
-            clock,
-            random: Random::from_seed(plan.random.fork()),
-            commands: commanded,
-            keeper: keeper.clone(),
-            wanted,
-            tell: tell.clone(),
-            shown,
-            events: events.clone(),
-            stopping: may_stop,
-        };
-        tasks.spawn(discovery::Task::new(discovery, links).run());
-    }
-    let listening = plan
-        .listener
-        .map(|listener| tasks.spawn(listener::accept(listener, may_accept, accepted_sender)));
-    let config = Arc::new(peerage_rlpx::Config {
-        key: plan.key,
-        client: plan.client_name,
-        capabilities: plan.capabilities,
-        listen_port: plan.listen.map_or(0, |address| address.port()),
-        timeouts: plan.timeouts,
-    });
-    let run = Run {
-        clock,
-        peering: Peering::new(plan.peering, plan.random.fork()),
-        random: plan.random,
-        config,
-        protocols: plan.protocols,
-        dialer: plan.dialer,
-        dial_timeout: plan.dial_timeout,
-        stop_timeout: plan.stop_timeout,
-        resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
-        locating,
-        listening,
-        tell,
-        accepting,
-        keeper: Some(keeper),
-        stopping,
-        wanted: wanted_sender,
-        events,
-        roster,
-        conns: BTreeMap::new(),
-        dials: BTreeMap::new(),
-        next_conn: 0,
-        tasks,
-        progress: Progress::Running,
-    };
-    tokio::spawn(run.run(told, accepted, stopped_sender, plan.data_dir));
-    Server(Arc::new(handle))
+/// What the task shares with the rest of the server.
+pub(crate) struct Links {
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// For the tasks that this one starts.
+    pub(crate) tell: mpsc::UnboundedSender<Notice>,
+    pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
+    pub(crate) accepted: mpsc::Receiver<Incoming>,
+    pub(crate) accepting: watch::Sender<bool>,
+    /// The task that accepts.
+    pub(crate) listening: Option<AbortHandle>,
+    pub(crate) keeper: Keeper,
+    /// `None` without discovery.
+    pub(crate) locating: Option<mpsc::UnboundedSender<discovery::Command>>,
+    /// Whether discovery is to end.
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) wanted: watch::Sender<usize>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) roster: Arc<Roster>,
+    /// Every task of the server but this one.
+    pub(crate) tasks: JoinSet<()>,
 }
 
 /// The state of the peering task.
-struct Run {
+pub(crate) struct Task {
     clock: Clock,
     peering: Peering,
     random: Random,
-    config: Arc<peerage_rlpx::Config>,
     protocols: Arc<[Arc<Protocol>]>,
     dialer: Arc<dyn Dialer>,
     dial_timeout: Duration,
@@ -196,12 +94,16 @@ struct Run {
     /// `None` without discovery.
     locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
-    tell: mpsc::UnboundedSender<Told>,
+    tell: mpsc::UnboundedSender<Notice>,
+    /// For every connection.
+    connecting: Arc<connection::Links>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    accepted: mpsc::Receiver<Incoming>,
     accepting: watch::Sender<bool>,
     /// Until the server stops.
     keeper: Option<Keeper>,
-    /// Whether discovery is to end.
     stopping: watch::Sender<bool>,
+    stopped: watch::Sender<bool>,
     wanted: watch::Sender<usize>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,
@@ -210,9 +112,10 @@ struct Run {
     /// Bounded as peering bounds dials.
     dials: BTreeMap<DialId, Dialing>,
     next_conn: u64,
-    /// Every task of the server but this one.
     tasks: JoinSet<()>,
     progress: Progress,
+    /// Held to the end, and let go after everything else.
+    _data_dir: Option<DataDir>,
 }
 
 /// A connection, as far as it concerns the peering task. Small, as there is one for every peer.
@@ -233,7 +136,7 @@ struct Entering {
     inbound: bool,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
-    link: Arc<Link>,
+    mailbox: Arc<Mailbox>,
     stage: Stage,
     /// Who brought the stream, and waits for a peer.
     done: Option<oneshot::Sender<Result<NodeId, ConnectError>>>,
@@ -262,20 +165,53 @@ enum Stage {
 /// How far the server has come.
 enum Progress {
     Running,
-    /// Everybody was told to go, and has until then.
+    /// Everybody was notice to go, and has until then.
     Stopping(Instant),
     /// Everybody has gone.
     Stopped(Instant),
 }
 
-impl Run {
-    async fn run(
-        mut self,
-        mut told: mpsc::UnboundedReceiver<Told>,
-        mut accepted: mpsc::Receiver<Incoming>,
-        stopped: watch::Sender<bool>,
-        data_dir: Option<DataDir>,
-    ) {
+impl Task {
+    pub(crate) fn new(plan: Plan, mut links: Links) -> Self {
+        let connecting = connection::Links {
+            config: Arc::new(plan.connection),
+            clock: links.clock,
+            tell: links.tell.clone(),
+            places: Places::default(),
+        };
+        Self {
+            clock: links.clock,
+            peering: Peering::new(plan.peering, links.random.fork()),
+            random: links.random,
+            protocols: plan.protocols,
+            dialer: plan.dialer,
+            dial_timeout: plan.dial_timeout,
+            stop_timeout: plan.stop_timeout,
+            resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
+            locating: links.locating,
+            listening: links.listening,
+            tell: links.tell,
+            connecting: Arc::new(connecting),
+            notices: links.notices,
+            accepted: links.accepted,
+            accepting: links.accepting,
+            keeper: Some(links.keeper),
+            stopping: links.stopping,
+            stopped: links.stopped,
+            wanted: links.wanted,
+            events: links.events,
+            roster: links.roster,
+            conns: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            next_conn: 0,
+            tasks: links.tasks,
+            progress: Progress::Running,
+            _data_dir: plan.data_dir,
+        }
+    }
+
+    /// Serves until the server stops.
+    pub(crate) async fn run(mut self) {
         loop {
             self.carry_outputs();
             let deadline = match self.progress {
@@ -285,8 +221,8 @@ impl Run {
             };
             let wake = self.peering.poll_timeout().map(|at| self.clock.tokio(at));
             tokio::select! {
-                Some(told) = told.recv() => self.on_told(told),
-                Some(incoming) = accepted.recv() => self.on_accepted(incoming),
+                Some(notice) = self.notices.recv() => self.on_notice(notice),
+                Some(incoming) = self.accepted.recv() => self.on_accepted(incoming),
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!(%error, "a task of the server panicked");
@@ -296,15 +232,16 @@ impl Run {
                 () = until(deadline) => break,
             }
         }
-        self.finish(&mut told).await;
+        self.finish().await;
+        let stopped = self.stopped.clone();
         // Released before anybody is told, so that a restart finds everything free.
-        drop((self, told, accepted, data_dir));
+        drop(self);
         stopped.send_replace(true);
     }
 
     /// Lets protocols end by themselves until the deadline, then ends what is left.
-    async fn finish(&mut self, told: &mut mpsc::UnboundedReceiver<Told>) {
-        told.close();
+    async fn finish(&mut self) {
+        self.notices.close();
         self.conns.clear();
         self.roster.clear();
         if let Progress::Stopping(deadline) | Progress::Stopped(deadline) = self.progress {
@@ -316,9 +253,9 @@ impl Run {
         self.tasks.shutdown().await;
     }
 
-    fn on_told(&mut self, told: Told) {
-        match told {
-            Told::Closed { conn, fault } => {
+    fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Closed { conn, fault } => {
                 self.input(Input::Closed { conn, fault });
                 self.carry_outputs();
                 match self.conns.remove(&conn) {
@@ -333,18 +270,18 @@ impl Run {
                     None => {}
                 }
             }
-            Told::Command(input) => {
+            Notice::Command(input) => {
                 self.remember(&input);
                 self.input(*input);
             }
-            Told::Dialed { dial, result } => self.on_dialed(dial, result),
-            Told::Identified { conn, key } => {
+            Notice::Dialed { dial, result } => self.on_dialed(dial, result),
+            Notice::Identified { conn, key } => {
                 if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) {
                     entering.stage = Stage::Identified(key);
                     self.input(Input::Identified { conn, key });
                 }
             }
-            Told::Ready { conn, hello, shared } => {
+            Notice::Ready { conn, hello, shared } => {
                 let count = shared.len();
                 if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn)
                     && let Stage::Identified(key) = entering.stage
@@ -353,21 +290,21 @@ impl Run {
                     self.input(Input::Ready { conn, shared: count });
                 }
             }
-            Told::Located { locate, node } => {
+            Notice::Located { locate, node } => {
                 self.input(Input::Located { locate, node: node.map(|node| *node) });
             }
-            Told::Resolved { resolve, addresses } => {
+            Notice::Resolved { resolve, addresses } => {
                 self.input(Input::Resolved { resolve, addresses });
             }
-            Told::Trust(node) => {
+            Notice::Trust(node) => {
                 let id = node.id();
                 if let Some(keeper) = &self.keeper {
                     keeper.list(List::Trusted, *node);
                 }
                 self.input(Input::AddTrusted { id });
             }
-            Told::Stop => self.on_stop(),
-            Told::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
+            Notice::Stop => self.on_stop(),
+            Notice::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
         }
     }
 

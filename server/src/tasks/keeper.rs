@@ -13,10 +13,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{
-    clock::Clock,
-    store::{List, NodeStore},
-};
+use super::clock::Clock;
+use crate::store::{List, NodeStore};
 
 /// How long to gather: each write waits for the disk, and the loss of a second is nothing to
 /// discovery.

@@ -28,15 +28,16 @@ use tokio::{
     time::Sleep,
 };
 
-use crate::{
-    channel::Message,
+use super::{
     clock::Clock,
-    dialer::BoxedStream,
-    link::{Admission, Link},
-    run::Told,
+    mailbox::{Admission, Mailbox},
+    notice::Notice,
 };
+use crate::{channel::Message, dialer::BoxedStream};
 use lanes::Lanes;
 use leaving::Leaving;
+
+pub(crate) use leaving::Places;
 
 /// How much is read at once. Large enough that the system call costs little beside the cryptography
 /// (some 10 us to 140), small enough to stay in the processor's cache.
@@ -62,11 +63,17 @@ pub(crate) struct Connecting {
     pub(crate) conn: ConnId,
     pub(crate) stream: BoxedStream,
     pub(crate) role: Role,
+    pub(crate) seed: Seed,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) links: Arc<Links>,
+}
+
+/// What every connection of a server is tied to. Once for all of them, as there may be many.
+pub(crate) struct Links {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
-    pub(crate) seed: Seed,
-    pub(crate) link: Arc<Link>,
-    pub(crate) tell: mpsc::UnboundedSender<Told>,
+    pub(crate) tell: mpsc::UnboundedSender<Notice>,
+    pub(crate) places: Places,
 }
 
 /// The task of a connection, from its first byte to its last.
@@ -109,8 +116,8 @@ impl Future for Task {
                         tracing::error!("a connection panicked");
                         Poll::Ready(Fault::Local(Local::Lost))
                     }));
-                    // Told before the stream is gone: a peer that does not hang up holds no slot.
-                    let _ = live.tell.send(Told::Closed { conn: live.id, fault });
+                    // Notice before the stream is gone: a peer that does not hang up holds no slot.
+                    let _ = live.links.tell.send(Notice::Closed { conn: live.id, fault });
                     let Self::Live(live) = std::mem::replace(&mut *self, Self::Connecting(None))
                     else {
                         return Poll::Ready(());
@@ -119,7 +126,7 @@ impl Future for Task {
                         // No goodbye was written, so there is none to be waited for.
                         return Poll::Ready(());
                     }
-                    match Leaving::new(live.stream, live.alarm, &leaving::PLACES) {
+                    match Leaving::new(live.stream, live.alarm, &live.links.places) {
                         Some(leaving) => *self = Self::Leaving(leaving),
                         None => return Poll::Ready(()),
                     }
@@ -135,9 +142,8 @@ pub(crate) struct Live {
     id: ConnId,
     machine: Connection,
     stream: BoxedStream,
-    clock: Clock,
-    link: Arc<Link>,
-    tell: mpsc::UnboundedSender<Told>,
+    mailbox: Arc<Mailbox>,
+    links: Arc<Links>,
     lanes: Lanes,
     /// Whether there are keys to say anything with.
     identified: bool,
@@ -162,18 +168,18 @@ enum Warmth {
 
 impl Live {
     fn new(from: Connecting) -> Self {
-        let now = from.clock.now();
-        let machine = Connection::new(from.config, from.role, now, from.seed);
+        let links = from.links;
+        let now = links.clock.now();
+        let machine = Connection::new(links.config.clone(), from.role, now, from.seed);
         let alarm_at = machine.poll_timeout().unwrap_or(now.mono + COOL_DOWN);
         Self {
             id: from.conn,
             machine,
             stream: from.stream,
-            alarm: Box::pin(tokio::time::sleep_until(from.clock.tokio(alarm_at))),
+            alarm: Box::pin(tokio::time::sleep_until(links.clock.tokio(alarm_at))),
             alarm_at,
-            clock: from.clock,
-            link: from.link,
-            tell: from.tell,
+            mailbox: from.mailbox,
+            links,
             lanes: Lanes::default(),
             identified: false,
             paused: false,
@@ -184,7 +190,7 @@ impl Live {
 
     /// Does what can be done now. Ready once the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
-        let now = self.clock.now();
+        let now = self.links.clock.now();
         self.obey(cx, now);
         self.keep_time(cx, now);
         for _ in 0..ROUNDS {
@@ -214,7 +220,7 @@ impl Live {
 
     /// Does what was ordered from outside.
     fn obey(&mut self, cx: &mut Context<'_>, now: Now) {
-        let orders = self.link.take(cx);
+        let orders = self.mailbox.take(cx);
         match orders.admit {
             Some(Admission::Greet) => self.machine.admit(now),
             Some(Admission::Start(lanes)) => {
@@ -308,11 +314,11 @@ impl Live {
                 }
                 Event::Identified { key } => {
                     self.identified = true;
-                    let _ = self.tell.send(Told::Identified { conn: self.id, key });
+                    let _ = self.links.tell.send(Notice::Identified { conn: self.id, key });
                 }
                 Event::Ready { hello } => {
                     let (hello, shared) = (Box::new(hello), self.machine.shared().into());
-                    let _ = self.tell.send(Told::Ready { conn: self.id, hello, shared });
+                    let _ = self.links.tell.send(Notice::Ready { conn: self.id, hello, shared });
                 }
                 Event::Closed { fault } => {
                     end = Some(fault);
@@ -325,7 +331,7 @@ impl Live {
             self.machine.pause_reading(now, true);
         }
         if let Some(round_trip) = self.machine.round_trip() {
-            self.link.set_round_trip(round_trip);
+            self.mailbox.set_round_trip(round_trip);
         }
         self.keep_warm(now);
         end
@@ -389,7 +395,7 @@ impl Live {
             return;
         }
         self.alarm_at = at;
-        self.alarm.as_mut().reset(self.clock.tokio(at));
+        self.alarm.as_mut().reset(self.links.clock.tokio(at));
         if self.alarm.as_mut().poll(cx).is_ready() {
             // Due already: the next poll sees to it.
             cx.waker().wake_by_ref();

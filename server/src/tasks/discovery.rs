@@ -1,22 +1,36 @@
-//! The discovery task: carries datagrams, commands and time to the machine, and is not to be
-//! stopped by any of them.
+//! The discovery task: one UDP socket, and what carries datagrams, commands and time to the machine
+//! of `peerage-discovery`. It is not to be stopped by any of them.
+//!
+//! Nothing is decided here. Who is in the table, who is asked and what we tell of ourselves is the
+//! machine's business; whom to be connected to is that of `peerage-peering`.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+mod bootnodes;
+mod carry;
+mod command;
+mod socket;
+
+use std::{collections::BTreeMap, net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt as _;
-use peerage_discovery::{Input, QueryId, SeedNode, V4, V4Config, packet::Target};
+use peerage_discovery::{
+    Input, QueryId, SeedNode,
+    v4::{Config, V4, packet::Target},
+};
 use peerage_machine::{Machine as _, Random};
 use peerage_node::{NetList, Node};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{
-    Command,
-    answers::{LookupTarget, TableEntry},
-    bootnodes::Bootnodes,
-    carry::Query,
-    socket::Socket,
+use super::{clock::Clock, keeper::Keeper, local::Local, notice::Notice};
+use crate::{
+    discovery::{LookupTarget, TableEntry},
+    events::Event,
 };
-use crate::{clock::Clock, events::Event, keep::Keeper, local::Local, run::Told};
+
+pub(crate) use command::Command;
+pub(crate) use socket::{Socket, bind_beside, bind_udp};
+
+use bootnodes::Bootnodes;
+use carry::Query;
 
 /// How many datagrams are read before commands and timers have their turn.
 const BATCH: usize = 64;
@@ -43,24 +57,31 @@ pub(crate) struct Links {
     pub(crate) keeper: Keeper,
     /// How many candidates peering wants.
     pub(crate) wanted: watch::Receiver<usize>,
-    pub(crate) tell: mpsc::UnboundedSender<Told>,
+    pub(crate) tell: mpsc::UnboundedSender<Notice>,
     /// What handles show as ourselves.
     pub(crate) shown: watch::Sender<Node>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
+/// How handles reach the discovery task.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub(crate) addr: SocketAddr,
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+}
+
 /// The state that outlives a panic.
 pub(crate) struct Task {
-    pub(super) plan: Plan,
-    pub(super) links: Links,
+    plan: Plan,
+    links: Links,
 }
 
 /// The state that does not.
-pub(super) struct Driven {
-    pub(super) v4: V4,
+struct Driven {
+    v4: V4,
     /// Who waits for an answer. As many as users ask.
-    pub(super) queries: BTreeMap<QueryId, Query>,
+    queries: BTreeMap<QueryId, Query>,
     next_query: u64,
 }
 
@@ -115,7 +136,7 @@ impl Task {
         let (now, plan) = (self.links.clock.now(), &self.plan);
         // Checked when the server started.
         let local = plan.local.record(plan.seq).ok()?;
-        let mut config = V4Config {
+        let mut config = Config {
             // The others have names, which `Bootnodes` resolves.
             bootnodes: plan
                 .bootnodes
@@ -124,7 +145,7 @@ impl Task {
                 .cloned()
                 .collect(),
             net_restrict: plan.net_restrict.clone(),
-            ..V4Config::default()
+            ..Config::default()
         };
         config.table.has_ipv4 = plan.socket.has_ip4();
         config.table.has_ipv6 = plan.socket.has_ip6();
@@ -227,29 +248,5 @@ async fn until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use peerage_node::SecretKey;
-
-    use super::*;
-    use crate::{DiscoveryConfig, Server};
-
-    #[tokio::test]
-    async fn discovery_begins_again_after_a_panic_with_a_newer_record() {
-        let key = |n| SecretKey::from_bytes(&[n; 32]).unwrap();
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let server = Server::builder(key(1)).discovery_only().listen(listen).start().await.unwrap();
-        let before = server.local_node();
-        let reach = server.0.discovery.as_ref().unwrap();
-        reach.commands.send(Command::Crash).unwrap();
-        // Answered by the machine that was made anew.
-        assert!(server.table().await.is_empty());
-        let asking = Server::builder(key(2)).discovery(DiscoveryConfig::default());
-        let asking = asking.start().await.unwrap();
-        assert_eq!(asking.ping_v4(before).await.unwrap().from.port(), reach.addr.port());
-        server.stop().await;
     }
 }

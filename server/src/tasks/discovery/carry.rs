@@ -6,11 +6,12 @@ use peerage_node::{Node, Record};
 use peerage_peering::envelope::Input as Peering;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    answers::{LookupResult, LookupStep, PongInfo},
-    task::{Driven, Task},
+use super::{Driven, Task};
+use crate::{
+    discovery::{LookupResult, LookupStep, PongInfo},
+    events::Event,
+    tasks::notice::Notice,
 };
-use crate::{events::Event, run::Told};
 
 /// Who waits for an answer of the machine. Telling it fails if they have gone meanwhile.
 pub(super) enum Query {
@@ -37,7 +38,7 @@ impl Task {
             Output::Candidate(node) => {
                 // Fails if the server has stopped.
                 let input = Box::new(Peering::Candidate { node });
-                let _ = self.links.tell.send(Told::Command(input));
+                let _ = self.links.tell.send(Notice::Command(input));
             }
             Output::LocalRecord(record) => self.show(record),
             Output::LookupDone { id, closest, queries: asked, packets } => {

@@ -98,7 +98,7 @@ fn skip_header(rlp: &[u8]) -> Option<(&[u8], usize)> {
 
 #[cfg(test)]
 mod tests {
-    use peerage_discovery::packet::{Endpoint, EnrRequest, Packet, Ping, Pong};
+    use peerage_discovery::v4::packet::{Endpoint, EnrRequest, Packet, Ping, Pong};
     use peerage_node::SecretKey;
 
     use super::*;

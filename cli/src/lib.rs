@@ -1,8 +1,10 @@
-//! The `peerage` command: what an operator does with a node, one subcommand per file.
+#![doc = include_str!("../README.md")]
 //!
-//! Thin over the library: everything here parses words, calls `peerage`, and prints. What is wrong
-//! is said in one sentence on standard error. Exit code 0 is success, 1 a failure, 2 a mistake in
-//! the words given.
+//! # How it is written
+//!
+//! One subcommand per file, thin over the library: everything here parses words, calls `peerage`,
+//! and prints. What is wrong is said in one sentence on standard error. Exit code 0 is success, 1 a
+//! failure, 2 a mistake in the words given.
 
 mod args;
 mod commands;

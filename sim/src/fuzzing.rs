@@ -1,9 +1,5 @@
 //! What is done with arbitrary bytes: the body of a fuzz target, which is a property test too.
 
-#[cfg(test)]
-#[path = "../../fuzz/replay.rs"]
-mod replay;
-
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
@@ -100,6 +96,7 @@ fn act(u: &mut Unstructured<'_>, world: &mut World, hosts: &[HostId]) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
@@ -115,6 +112,6 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("world", world)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("world", world)]);
     }
 }

@@ -5,10 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
-#[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
-
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use arbitrary::Unstructured;
@@ -195,6 +191,7 @@ impl V4World {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
@@ -212,6 +209,6 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("packet", packet), ("table", table), ("v4", v4)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("packet", packet), ("table", table), ("v4", v4)]);
     }
 }

@@ -1,11 +1,10 @@
-//! Finding Ethereum nodes, with no I/O: the table and lookups that every version shares, and
-//! discovery v4.
+#![doc = include_str!("../README.md")]
+//!
+//! # What is where
 //!
 //! Shared by all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
 //! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`StoreOp`] (what to
 //! keep).
-//!
-//! Not here: whom to be connected to (`peering`), and sockets and disks (`peerage`).
 
 mod entry;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -7,9 +7,6 @@
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
 mod names;
-#[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -374,13 +371,14 @@ pub fn server(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("server", server)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("server", server)]);
     }
 
     proptest! {

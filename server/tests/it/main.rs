@@ -11,5 +11,4 @@ mod limits;
 mod locate;
 mod lossy;
 mod protocols;
-mod readme;
 mod streams;

@@ -1,21 +1,27 @@
-//! Timing two pieces of code against each other, for the tables at the end of the benchmarks.
+//! What benchmarks of more than one crate need: two pieces of code timed against each other, and
+//! what they are measured with and against.
 //!
 //! Criterion times one function after the other, so on a machine that does other things its figures
-//! cannot be divided by each other. Here short rounds of both alternate, so that a disturbance
-//! meets both, and the median round of each counts.
+//! cannot be divided by each other. In [`race`], short rounds of both alternate, so that a
+//! disturbance meets both, and the median round of each counts.
+//!
+//! Not here: any benchmark. Each is in the crate that it measures. Not published, and neither are
+//! they: a package holds no benchmarks.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a benchmark reads the clock"
-)]
+#![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
+
+mod limit;
+mod payload;
 
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 
+pub use limit::Limit;
+pub use payload::{KINDS, Kind, SIZES};
+
 /// Settings under which a whole benchmark ends within a minute.
-pub(crate) fn criterion() -> Criterion {
+pub fn criterion() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_millis(50))
         .measurement_time(Duration::from_millis(200))
@@ -25,12 +31,12 @@ pub(crate) fn criterion() -> Criterion {
 }
 
 /// Whether the tables are wanted: not when benchmarks are only listed, filtered or tried out.
-pub(crate) fn wants_tables() -> bool {
+pub fn wants_tables() -> bool {
     std::env::args().skip(1).all(|argument| argument == "--bench")
 }
 
 /// How long `run` takes to make `iterations` rounds of what is measured.
-pub(crate) fn time(run: impl FnOnce()) -> Duration {
+pub fn time(run: impl FnOnce()) -> Duration {
     let start = Instant::now();
     run();
     start.elapsed()
@@ -38,7 +44,7 @@ pub(crate) fn time(run: impl FnOnce()) -> Duration {
 
 /// The median times per iteration, in nanoseconds, of two functions that run a number of iterations
 /// and say how long those took.
-pub(crate) fn race(
+pub fn race(
     mut ours: impl FnMut(u32) -> Duration,
     mut limit: impl FnMut(u32) -> Duration,
 ) -> (f64, f64) {

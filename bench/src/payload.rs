@@ -1,9 +1,9 @@
-//! The payloads that messages are measured with, here and between servers.
+//! The payloads that messages are measured with, in memory and between servers.
 
 use peerage_machine::Random;
 
 /// Sizes, and what they are called.
-pub(crate) const SIZES: [(&str, usize); 6] = [
+pub const SIZES: [(&str, usize); 6] = [
     ("32 B", 32),
     ("256 B", 256),
     ("1 KiB", 1 << 10),
@@ -13,10 +13,10 @@ pub(crate) const SIZES: [(&str, usize); 6] = [
 ];
 
 /// A kind of payload, and what makes one of a given length.
-pub(crate) type Kind = (&'static str, fn(usize) -> Vec<u8>);
+pub type Kind = (&'static str, fn(usize) -> Vec<u8>);
 
 /// Both kinds.
-pub(crate) const KINDS: [Kind; 2] = [("random", random_bytes), ("compressible", compressible)];
+pub const KINDS: [Kind; 2] = [("random", random_bytes), ("compressible", compressible)];
 
 fn random_bytes(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];

@@ -9,10 +9,10 @@ use ctr::cipher::StreamCipher;
 use keccak_asm::{Digest, Keccak256};
 
 /// Bytes before a body: header and MAC.
-pub(crate) const HEAD: usize = 32;
+const HEAD: usize = 32;
 
-/// One direction.
-pub(crate) struct Limit {
+/// One direction of the limit for frames.
+pub struct Limit {
     stream: ctr::Ctr64BE<Aes256Enc>,
     cipher: Aes256Enc,
     state: Keccak256,
@@ -21,7 +21,9 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    pub(crate) fn new() -> Self {
+    /// A direction with keys of its own.
+    #[allow(clippy::new_without_default, reason = "nobody wants a default limit")]
+    pub fn new() -> Self {
         Self {
             stream: ctr::Ctr64BE::new(&[1; 32].into(), &[0; 16].into()),
             cipher: Aes256Enc::new(&[2; 32].into()),
@@ -31,9 +33,14 @@ impl Limit {
         }
     }
 
+    /// The largest length of a frame with a payload of `length` bytes.
+    pub fn room(length: usize) -> usize {
+        HEAD + 1 + snap::raw::max_compress_len(length) + 32
+    }
+
     /// Seals `payload` at the front of `frame`, which must be large enough. Returns the frame's
     /// length.
-    pub(crate) fn seal(&mut self, payload: &[u8], frame: &mut [u8]) -> usize {
+    pub fn seal(&mut self, payload: &[u8], frame: &mut [u8]) -> usize {
         frame[HEAD] = 0x10;
         let size = 1 + self.encoder.compress(payload, &mut frame[HEAD + 1..]).unwrap();
         let end = HEAD + size.next_multiple_of(16);
@@ -51,7 +58,7 @@ impl Limit {
     }
 
     /// Opens the frame of `length` bytes at the front of `frame`, into the front of `payload`.
-    pub(crate) fn open(&mut self, frame: &mut [u8], payload: &mut [u8]) -> usize {
+    pub fn open(&mut self, frame: &mut [u8], payload: &mut [u8]) -> usize {
         let header = frame[..16].try_into().unwrap();
         let tag = self.mix(header);
         assert!(tag == frame[16..HEAD]);

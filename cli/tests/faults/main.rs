@@ -5,19 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "../../server/tests/chaos/proxy.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-mod proxy;
+mod hold;
 
 use std::{fs, time::Duration};
 
 use common::Node as Process;
+use hold::Hold;
 use peerage::{
     Backoff, Bytes, DisconnectReason, Event, Events, Fault, Limits, Local, Node, Protocol,
     SecretKey, Server, Timeouts,
 };
-use proxy::{Faults, TcpProxy};
 use tokio::time::timeout;
 
 /// What is said to the peer, which answers with the same: 16 MiB less one byte, as much as a
@@ -89,8 +88,7 @@ async fn hit(after: i64, how: Hit) {
     let mut events = server.subscribe();
     let files = || fs::read_dir("/proc/self/fd").unwrap().count();
     let before = files();
-    let faults = Faults { hold_after: Some(after), ..Faults::default() };
-    let mut proxy = TcpProxy::start(server.listen_addr().unwrap(), faults).await.unwrap();
+    let mut proxy = Hold::start(server.listen_addr().unwrap(), after).await.unwrap();
     let here = Node::from_endpoint(*key(1).public(), proxy.addr, Some(0)).to_string();
     let dir = tempfile::tempdir().unwrap();
     let peer =

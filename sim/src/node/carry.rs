@@ -8,8 +8,8 @@ use peerage_node::PublicKey;
 use peerage_peering::envelope::{ConnId, DialError, DialId, Input, Output};
 use peerage_rlpx::Role;
 
-use super::{Mail, Node, Order, Question, UNJUDGED, conn::Conn, token};
-use crate::{io::Io, net::Socket, trace::Kind};
+use super::{Mail, Node, NodeFact, Order, PEER, Question, UNJUDGED, conn::Conn, token};
+use crate::world::{ConnectError, Io, Kind, Socket};
 
 /// How much sooner an address is tried than the next one; as in the server.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -61,7 +61,7 @@ impl Node {
             Output::Dial { dial, key, addresses } => self.dial(io, dial, key, addresses),
             Output::DialFailed { id, why, .. } => {
                 self.seen.dials_failed += 1;
-                io.note(Kind::Connection, &[0], || format!("dial of {id:?} failed: {why}"));
+                io.note(Kind::CONNECTION, &[0], || format!("dial of {id:?} failed: {why}"));
             }
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
                 self.order(io, conn, Order::Disconnect(reason));
@@ -71,21 +71,20 @@ impl Node {
             }
             Output::PeerAdded { conn, id, slot } => {
                 self.seen.added += 1;
-                io.note(Kind::Peer, &[1, conn.0], || format!("added {id:?} c{} {slot:?}", conn.0));
+                io.note(PEER, &[1, conn.0], || format!("added {id:?} c{} {slot:?}", conn.0));
                 let before = self.peers.insert(id, (conn, slot));
-                io.ledger.on_added(io.at, io.host, id, before.map(|(conn, _)| conn));
+                let before = before.map(|(conn, _)| conn);
+                io.report(&NodeFact::Added { conn, id, slot, before });
                 if let Some(conn) = self.conns.get_mut(&conn) {
                     conn.peer = Some(id);
                 }
             }
             Output::PeerDropped { conn, id, fault } => {
                 self.seen.dropped += 1;
-                io.note(Kind::Peer, &[2, conn.0], || {
-                    format!("dropped {id:?} c{}: {fault}", conn.0)
-                });
+                io.note(PEER, &[2, conn.0], || format!("dropped {id:?} c{}: {fault}", conn.0));
                 if self.peers.get(&id).is_some_and(|(of, _)| *of == conn) {
                     self.peers.remove(&id);
-                    io.ledger.on_dropped(io.at, io.host, id);
+                    io.report(&NodeFact::Dropped { conn, id });
                 }
             }
             Output::Proceed { conn } => self.begin(io, conn, Role::Recipient),
@@ -106,33 +105,29 @@ impl Node {
                 self.has_stopped = true;
                 // Those that peering has not heard of are refused when it does.
                 let known = self.conns.len() - self.unjudged;
-                io.ledger.on_stopped(io.at, io.host, known, self.dials.len());
+                io.report(&NodeFact::Stopped { conns: known, dials: self.dials.len() });
             }
             Output::WantCandidates { count } => {
                 // One at a time, as the server does: each is followed by another wish.
                 self.ask_discovery(io, Question::Want(count.min(1)));
             }
-            other => io.ledger.break_rule(io.at, io.host, || {
-                format!("peering wants something that no driver knows: {other:?}")
-            }),
+            other => {
+                io.break_rule(|| format!("peering wants something that no driver knows: {other:?}"))
+            }
         }
     }
 
     fn ask_discovery(&mut self, io: &mut Io<'_>, question: Question) {
-        let mut last = self.to_discovery;
-        io.mail(&mut last, Mail::Discovery(question));
-        self.to_discovery = last;
+        io.mail(&mut self.to_discovery, Box::new(Mail::Discovery(question)));
     }
 
     pub(super) fn mail_peering(&mut self, io: &mut Io<'_>, input: Input) {
-        let mut last = self.sent_in;
-        io.mail(&mut last, Mail::Peering(Box::new(input)));
-        self.sent_in = last;
+        io.mail(&mut self.to_peering, Box::new(Mail::Peering(input)));
     }
 
     fn order(&mut self, io: &mut Io<'_>, conn: ConnId, order: Order) {
         if let Some(found) = self.conns.get_mut(&conn) {
-            io.mail(&mut found.ordered, Mail::Conn { conn, order });
+            io.mail(&mut found.orders, Box::new(Mail::Conn { conn, order }));
         }
     }
 
@@ -141,16 +136,16 @@ impl Node {
         while self.accepting && self.unjudged < UNJUDGED {
             let Some((socket, remote)) = io.accept() else { return };
             self.unjudged += 1;
-            let conn = self.add_conn(io, socket);
+            let conn = self.add_conn(socket);
             self.mail_peering(io, Input::Accepted { conn, remote });
         }
     }
 
-    fn add_conn(&mut self, io: &mut Io<'_>, socket: Socket) -> ConnId {
+    fn add_conn(&mut self, socket: Socket) -> ConnId {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         self.seen.connections += 1;
-        self.conns.insert(conn, Conn::new(socket, io.at));
+        self.conns.insert(conn, Conn::new(socket));
         self.sockets.insert(socket, conn);
         conn
     }
@@ -194,12 +189,12 @@ impl Node {
                 io.close(other);
             }
         }
-        let conn = self.add_conn(io, socket);
+        let conn = self.add_conn(socket);
         self.input(io, Input::DialSucceeded { dial, conn, remote });
         self.begin(io, conn, Role::Initiator { remote: key });
     }
 
-    pub(super) fn on_connect_failed(&mut self, io: &mut Io<'_>, socket: Socket, why: DialError) {
+    pub(super) fn on_connect_failed(&mut self, io: &mut Io<'_>, socket: Socket, why: ConnectError) {
         let Some(dial) = self.dialed.remove(&socket) else { return };
         let Some(dialing) = self.dials.get_mut(&dial) else { return };
         dialing.sockets.retain(|it| *it != socket);
@@ -207,6 +202,9 @@ impl Node {
             dialing.next = Some(io.now().mono);
             self.race_dials(io);
         } else if dialing.sockets.is_empty() {
+            let why = match why {
+                ConnectError::Refused => DialError::Refused,
+            };
             self.end_dial(io, dial, why);
         }
     }

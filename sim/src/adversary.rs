@@ -1,6 +1,6 @@
 //! Who means harm: hosts that break what they can.
 //!
-//! Each is an [`Actor`] with a key of its own, told of some honest nodes to begin with. All but the
+//! Each is an [`Program`] with a key of its own, told of some honest nodes to begin with. All but the
 //! one that says nothing at all are made of the shipping codecs, so that they come as far as
 //! somebody who means it would.
 //!
@@ -29,7 +29,7 @@ use self::{
     mimic::Mimic,
     tape::Replay,
 };
-use crate::{Actor, NodeSpec};
+use crate::{node::NodeSpec, world::Program};
 
 /// What an adversary does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +151,7 @@ pub struct Accomplices {
 }
 
 /// Makes one adversary with this key.
-pub fn adversary(kind: AdversaryKind, key: SecretKey, knows: Accomplices) -> Box<dyn Actor> {
+pub fn adversary(kind: AdversaryKind, key: SecretKey, knows: Accomplices) -> Box<dyn Program> {
     match kind {
         AdversaryKind::Eclipse => Box::new(Mimic::new(key, knows, Eclipse)),
         AdversaryKind::HandshakeFlood => {

@@ -1,14 +1,4 @@
-//! Keccak-f\[1600\], of one state or of several at once
-//! ([FIPS 202](https://doi.org/10.6028/NIST.FIPS.202), section 3).
-//!
-//! Here: the permutation, and how bytes get into a state. Not here: what is absorbed and squeezed
-//! in which order, and padding (`peerage-rlpx`, `mac`). Not a general hash library either: only the
-//! rate of Keccak-256 is known.
-//!
-//! A state is plain lanes, so that a kernel which permutes several states at once can be put under
-//! this interface. Today every state is permuted by itself, by the assembly of CRYPTOGAMS where
-//! there is one for the target and in portable Rust elsewhere. If such a kernel needs `unsafe`,
-//! this crate is the one place for it; today there is none.
+#![doc = include_str!("../README.md")]
 
 mod permutation;
 #[cfg(test)]

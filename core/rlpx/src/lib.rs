@@ -1,8 +1,4 @@
-//! One RLPx connection from its first byte to its last, with no I/O
-//! ([rlpx.md](https://github.com/ethereum/devp2p/blob/master/rlpx.md)).
-//!
-//! Here: ECIES, the encryption handshake, frames, snappy, Hello and capability negotiation, ping,
-//! disconnect, deadlines. Not here: whom to talk to (`peering`), sockets and tasks (`peerage`).
+#![doc = include_str!("../README.md")]
 
 mod capability;
 mod code;

@@ -8,9 +8,9 @@
 
 mod lanes;
 mod leaving;
+mod scratch;
 
 use std::{
-    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -37,6 +37,8 @@ use crate::{channel::Message, dialer::BoxedStream};
 use lanes::Lanes;
 use leaving::Leaving;
 
+pub(crate) use leaving::Places;
+
 /// How much is read at once. Large enough that the system call costs little beside the cryptography
 /// (some 10 us to 140), small enough to stay in the processor's cache.
 const READ_SIZE: usize = 64 << 10;
@@ -50,22 +52,22 @@ const ROUNDS: usize = 8;
 /// How long a connection keeps its buffers after it last had a use for them.
 const COOL_DOWN: Duration = Duration::from_secs(1);
 
-thread_local! {
-    /// Where every connection of the thread reads to, as none keeps a byte of it after a poll. Idle
-    /// connections have no buffer that way.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 /// What a connection begins with.
 pub(crate) struct Connecting {
     pub(crate) conn: ConnId,
     pub(crate) stream: BoxedStream,
     pub(crate) role: Role,
-    pub(crate) config: Arc<Config>,
-    pub(crate) clock: Clock,
     pub(crate) seed: Seed,
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) links: Arc<Links>,
+}
+
+/// What every connection of a server is tied to. Once for all of them, as there may be many.
+pub(crate) struct Links {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
     pub(crate) tell: mpsc::UnboundedSender<Notice>,
+    pub(crate) places: Places,
 }
 
 /// The task of a connection, from its first byte to its last.
@@ -105,7 +107,7 @@ impl Future for Task {
                         Poll::Ready(Fault::Local(LocalFault::Lost))
                     }));
                     // Notice before the stream is gone: a peer that does not hang up holds no slot.
-                    let _ = live.tell.send(Notice::Closed { conn: live.id, fault });
+                    let _ = live.links.tell.send(Notice::Closed { conn: live.id, fault });
                     let Self::Live(live) = std::mem::replace(&mut *self, Self::Connecting(None))
                     else {
                         return Poll::Ready(());
@@ -114,7 +116,12 @@ impl Future for Task {
                         // No goodbye was written, so there is none to be waited for.
                         return Poll::Ready(());
                     }
-                    match Leaving::new(live.stream, live.alarm, &leaving::PLACES) {
+                    match Leaving::new(
+                        live.stream,
+                        live.alarm,
+                        &live.links.clock,
+                        &live.links.places,
+                    ) {
                         Some(leaving) => *self = Self::Leaving(leaving),
                         None => return Poll::Ready(()),
                     }
@@ -130,9 +137,8 @@ pub(crate) struct Live {
     id: ConnId,
     machine: Connection,
     stream: BoxedStream,
-    clock: Clock,
     mailbox: Arc<Mailbox>,
-    tell: mpsc::UnboundedSender<Notice>,
+    links: Arc<Links>,
     lanes: Lanes,
     /// Whether there are keys to say anything with.
     identified: bool,
@@ -157,18 +163,18 @@ enum Warmth {
 
 impl Live {
     fn new(from: Connecting) -> Self {
-        let now = from.clock.now();
-        let machine = Connection::new(from.config, from.role, now, from.seed);
+        let links = from.links;
+        let now = links.clock.now();
+        let machine = Connection::new(links.config.clone(), from.role, now, from.seed);
         let alarm_at = machine.poll_timeout().unwrap_or(now.mono + COOL_DOWN);
         Self {
             id: from.conn,
             machine,
             stream: from.stream,
-            alarm: Box::pin(tokio::time::sleep_until(from.clock.tokio(alarm_at))),
+            alarm: Box::pin(links.clock.alarm(alarm_at)),
             alarm_at,
-            clock: from.clock,
             mailbox: from.mailbox,
-            tell: from.tell,
+            links,
             lanes: Lanes::default(),
             identified: false,
             paused: false,
@@ -179,7 +185,7 @@ impl Live {
 
     /// Does what can be done now. Ready once the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
-        let now = self.clock.now();
+        let now = self.links.clock.now();
         self.obey(cx, now);
         self.keep_time(cx, now);
         for _ in 0..ROUNDS {
@@ -271,7 +277,7 @@ impl Live {
             self.machine.pause_reading(now, false);
         }
         let budget = self.machine.read_budget().min(READ_SIZE);
-        let mut scratch = SCRATCH.take();
+        let mut scratch = scratch::take();
         if scratch.len() < budget {
             scratch.resize(READ_SIZE, 0);
         }
@@ -290,7 +296,7 @@ impl Live {
             Poll::Pending if self.write_failed => Poll::Ready(self.end_of_stream(now)),
             Poll::Pending => Poll::Pending,
         };
-        SCRATCH.set(scratch);
+        scratch::give_back(scratch);
         result
     }
 
@@ -332,7 +338,7 @@ impl Live {
             Event::Closed { fault } => return Some(fault),
             Event::Identified { key } => {
                 self.identified = true;
-                let _ = self.tell.send(Notice::Identified { conn: self.id, key });
+                let _ = self.links.tell.send(Notice::Identified { conn: self.id, key });
             }
             Event::Message { shared, code } => {
                 let payload = Bytes::from(std::mem::take(payload));
@@ -340,7 +346,7 @@ impl Live {
             }
             Event::Ready { hello } => {
                 let (hello, shared) = (Box::new(hello), self.machine.shared().into());
-                let _ = self.tell.send(Notice::Ready { conn: self.id, hello, shared });
+                let _ = self.links.tell.send(Notice::Ready { conn: self.id, hello, shared });
             }
             Event::Step(step) => self.machine.handle_step(now, step.run()),
         }
@@ -405,7 +411,7 @@ impl Live {
             return;
         }
         self.alarm_at = at;
-        self.alarm.as_mut().reset(self.clock.tokio(at));
+        self.alarm.as_mut().reset(self.links.clock.tokio(at));
         if self.alarm.as_mut().poll(cx).is_ready() {
             // Due already: the next poll sees to it.
             cx.waker().wake_by_ref();

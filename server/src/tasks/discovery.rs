@@ -12,7 +12,10 @@ mod socket;
 use std::{collections::BTreeMap, net::SocketAddr, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt as _;
-use peerage_discovery::{Input, QueryId, SeedNode, V4, V4Config, packet::Target};
+use peerage_discovery::{
+    Input, QueryId, SeedNode,
+    v4::{Config, V4, packet::Target},
+};
 use peerage_machine::{Machine as _, Random};
 use peerage_node::{NetList, Node};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -111,7 +114,7 @@ impl Task {
         let mut stopping = self.links.stopping.clone();
         loop {
             self.carry_outputs(&mut driven).await;
-            let wake = driven.v4.poll_timeout().map(|at| self.links.clock.tokio(at));
+            let wake = driven.v4.poll_timeout();
             tokio::select! {
                 () = until_true(&mut stopping) => return,
                 () = self.plan.socket.readable() => self.receive(&mut driven).await,
@@ -123,7 +126,7 @@ impl Task {
                     self.input(&mut driven, Input::Want { count });
                 }
                 Some(node) = bootnodes.next() => self.input(&mut driven, Input::AddNode(node)),
-                () = until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
+                () = self.links.clock.until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
             }
         }
     }
@@ -133,7 +136,7 @@ impl Task {
         let (now, plan) = (self.links.clock.now(), &self.plan);
         // Checked when the server started.
         let local = plan.local.record(plan.seq).ok()?;
-        let mut config = V4Config {
+        let mut config = Config {
             // The others have names, which `Bootnodes` resolves.
             bootnodes: plan
                 .bootnodes
@@ -142,7 +145,7 @@ impl Task {
                 .cloned()
                 .collect(),
             net_restrict: plan.net_restrict.clone(),
-            ..V4Config::default()
+            ..Config::default()
         };
         config.table.has_ipv4 = plan.socket.has_ip4();
         config.table.has_ipv6 = plan.socket.has_ip6();
@@ -239,11 +242,4 @@ impl Driven {
 async fn until_true(stopping: &mut watch::Receiver<bool>) {
     // Dropped here, as it is a lock.
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-async fn until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

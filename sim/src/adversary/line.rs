@@ -5,9 +5,8 @@ use peerage_node::NodeId;
 use peerage_rlpx::{Connection, DisconnectReason, Event};
 
 use crate::{
-    io::Io,
-    net::{Read, Socket},
     node::Talk,
+    world::{Io, Read, Socket},
 };
 
 /// How many bytes may move one way from one round (a second) to the next.

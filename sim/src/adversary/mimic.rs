@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use peerage_discovery::packet::Neighbor;
+use peerage_discovery::v4::packet::Neighbor;
 use peerage_machine::Instant;
 use peerage_node::{Node, NodeId, SecretKey};
 use peerage_rlpx::{Config, Connection, Role, Timeouts};
@@ -22,10 +22,8 @@ use super::{
     line::{Line, Pace, Tape},
 };
 use crate::{
-    event::HostEvent,
-    io::{Actor, Io},
-    net::{Read, Socket},
-    node::NodeSpec,
+    node::{self, NodeSpec},
+    world::{HostEvent, Io, Program, Read, Socket},
 };
 
 /// Where adversaries listen.
@@ -195,7 +193,7 @@ impl<P: Plot> Mimic<P> {
     }
 }
 
-impl<P: Plot> Actor for Mimic<P> {
+impl<P: Plot + 'static> Program for Mimic<P> {
     fn on_start(&mut self, io: &mut Io<'_>) {
         self.body.start(io);
         let now = io.now().mono;
@@ -240,6 +238,10 @@ impl<P: Plot> Actor for Mimic<P> {
         for socket in mem::take(&mut self.body.opened) {
             self.plot.on_open(&mut self.body, io, socket);
         }
+    }
+
+    fn describe(&self, datagram: &[u8]) -> String {
+        node::describe(datagram)
     }
 }
 

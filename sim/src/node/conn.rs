@@ -1,16 +1,16 @@
 //! The task of one connection: moves bytes between a stream and the machine, as in the server.
 
-use peerage_machine::{Instant, Now};
+use peerage_machine::Now;
 use peerage_node::NodeId;
 use peerage_peering::envelope::{ConnId, Input};
 use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role};
 
-use super::{Mail, Node, Order, protocol::Talk, token};
-use crate::{
-    io::Io,
-    net::{Read, Socket},
-    trace::Kind,
+use super::{
+    Mail, Node, NodeFact, Order,
+    protocol::{Talk, Wrong},
+    token,
 };
+use crate::world::{Io, Kind, Read, Socket, Way};
 
 /// How much is read at once; as in the server.
 const READ_SIZE: usize = 64 << 10;
@@ -28,21 +28,21 @@ pub(super) struct Conn {
     pub(super) peer: Option<NodeId>,
     pub(super) talk: Talk,
     identified: bool,
-    /// The last mail to peering, and from it.
-    sent: Instant,
-    pub(super) ordered: Instant,
+    /// Of mail to peering, and from it.
+    reports: Way,
+    pub(super) orders: Way,
 }
 
 impl Conn {
-    pub(super) fn new(socket: Socket, at: Instant) -> Self {
+    pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
             machine: None,
             peer: None,
             talk: Talk::default(),
             identified: false,
-            sent: at,
-            ordered: at,
+            reports: Way::default(),
+            orders: Way::default(),
         }
     }
 }
@@ -93,16 +93,17 @@ impl Node {
         let Some(found) = self.conns.get_mut(&conn) else { return };
         let end = found.pump(io, now, conn, network, &mut self.seen.messages);
         let Some(fault) = end else {
-            if let Some(machine) = &found.machine {
-                io.ledger.check_connection(io.at, io.host, machine);
+            if let Some(machine) = found.machine.as_ref().filter(|it| it.fault().is_none()) {
+                let (bytes, is_open) = (machine.memory(), machine.is_open());
+                io.report(&NodeFact::Holds { conn, bytes, is_open });
             }
             let due = found.machine.as_ref().and_then(|it| it.poll_timeout());
             return io.set_alarm(token::FIRST_CONN + conn.0, due);
         };
         found.machine = None;
         let (socket, identified) = (found.socket, found.identified);
-        io.note(Kind::Connection, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
-        io.mail(&mut found.sent, Mail::Peering(Box::new(Input::Closed { conn, fault })));
+        io.note(Kind::CONNECTION, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
+        io.mail(&mut found.reports, Box::new(Mail::Peering(Input::Closed { conn, fault })));
         self.sockets.remove(&socket);
         io.set_alarm(token::FIRST_CONN + conn.0, None);
         if identified && fault.reason_to_send().is_some() {
@@ -178,11 +179,9 @@ impl Conn {
                                 *messages += 1;
                                 match self.talk.on_message(network, code, &payload) {
                                     Ok(()) => {}
-                                    Err(reason) => {
-                                        let honest =
-                                            self.peer.is_some_and(|id| io.ledger.is_honest(&id));
-                                        if let Some(broken) = reason.broken().filter(|_| honest) {
-                                            io.ledger.break_rule(io.at, io.host, || broken.into());
+                                    Err(wrong) => {
+                                        if let (Wrong::Broken, Some(id)) = (wrong, self.peer) {
+                                            io.report(&NodeFact::Garbled { id });
                                         }
                                         let reason = DisconnectReason::SubprotocolReason;
                                         machine.disconnect(now, reason);
@@ -199,7 +198,7 @@ impl Conn {
                                 continue;
                             }
                         };
-                        io.mail(&mut self.sent, Mail::Peering(Box::new(told)));
+                        io.mail(&mut self.reports, Box::new(Mail::Peering(told)));
                     }
                     closed
                 }

@@ -7,7 +7,7 @@ use peerage_machine::{Now, Random};
 use peerage_rlpx::{Connection, SendError};
 
 use super::{Node, token};
-use crate::io::Io;
+use crate::world::Io;
 
 /// The first message of each end: the network.
 const STATUS: u64 = 0;
@@ -46,15 +46,6 @@ pub(super) enum Wrong {
     Broken,
     /// The other end is on another network, or does not say.
     Network,
-}
-
-impl Wrong {
-    pub(super) const fn broken(self) -> Option<&'static str> {
-        match self {
-            Self::Broken => Some("a message arrived that was not sent like this"),
-            Self::Network => None,
-        }
-    }
 }
 
 impl Talk {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use peerage_machine::{Instant, Random};
-use peerage_node::{Node as Named, NodeId};
+use peerage_node::{Crypto, Node as Named, NodeId, SecretKey};
 
 use super::{Group, Knows, Measure, Row, Scenario, Size, steps::Timeline};
 use crate::{
@@ -95,13 +95,9 @@ impl Run {
     /// Makes the world of a scenario. Nothing has happened in it.
     pub fn new(scenario: &'static Scenario, options: Options) -> Result<Self, OptionsError> {
         check(scenario, &options)?;
-        let settings = Settings {
-            link: (scenario.link)(),
-            stand_in: options.stand_in,
-            bounds: Bounds { agreement: options.agreement, ..Bounds::default() },
-            ..Settings::default()
-        };
+        let settings = Settings { link: (scenario.link)(), ..Settings::default() };
         let mut world = World::with_settings(options.seed, settings);
+        world.set_bounds(Bounds { agreement: options.agreement, ..Bounds::default() });
         let random = Random::from_seed(world.fork());
         let mut run = Self {
             scenario,
@@ -236,9 +232,15 @@ impl Run {
         }
     }
 
+    /// A key of the kind that the options say.
+    pub(super) fn key(&mut self) -> SecretKey {
+        let crypto = if self.options.stand_in { Crypto::StandIn } else { Crypto::Real };
+        self.world.key_with(crypto)
+    }
+
     /// Adds one more node to a group, which does not know anybody yet.
     pub(super) fn add_member(&mut self, group: &'static Group, n: usize) -> HostId {
-        let mut spec = NodeSpec::new(self.world.key());
+        let mut spec = NodeSpec::new(self.key());
         (group.tune)(&mut spec);
         let host = self.world.add_node(group.places[n % group.places.len()], spec);
         self.groups.entry(group.name).or_default().push(host);

@@ -2,28 +2,39 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, Sleep},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
 };
 
-use crate::dialer::BoxedStream;
+use crate::{dialer::BoxedStream, tasks::clock::Clock};
 
 /// How long the peer has to hang up. Short, as it costs a file descriptor and no slot.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many may be leaving at once, in the whole process: half of the 1,024 file descriptors that
-/// it has by default. Who has many addresses, as every IPv6 network has, is turned away faster than
-/// that, and without a bound would leave none to accept or dial with.
-pub(super) static PLACES: Semaphore = Semaphore::const_new(512);
+/// How many may be leaving a server at once: half of the 1,024 file descriptors that a process has
+/// by default. Who has many addresses, as every IPv6 network has, is turned away faster than that,
+/// and without a bound would leave none to accept or dial with.
+const PLACES: usize = 512;
 
 /// How much is read and thrown away meanwhile.
 const APPETITE: usize = 1 << 20;
+
+/// The places of a server for connections that leave.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(PLACES)))
+    }
+}
 
 /// Waits for the peer to hang up, so that it reads our reason.
 ///
@@ -34,7 +45,7 @@ pub(crate) struct Leaving {
     alarm: Pin<Box<Sleep>>,
     left: usize,
     shut: bool,
-    _place: SemaphorePermit<'static>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Leaving {
@@ -42,10 +53,11 @@ impl Leaving {
     pub(super) fn new(
         stream: BoxedStream,
         mut alarm: Pin<Box<Sleep>>,
-        places: &'static Semaphore,
+        clock: &Clock,
+        places: &Places,
     ) -> Option<Self> {
-        let place = places.try_acquire().ok()?;
-        alarm.as_mut().reset(Instant::now() + PATIENCE);
+        let place = places.0.clone().try_acquire_owned().ok()?;
+        alarm.as_mut().reset(clock.tokio(clock.after(PATIENCE)));
         Some(Self { stream, alarm, left: APPETITE, shut: false, _place: place })
     }
 
@@ -83,7 +95,8 @@ mod tests {
 
     fn leave(stream: tokio::io::DuplexStream) -> tokio::task::JoinHandle<()> {
         let alarm = Box::pin(tokio::time::sleep(PATIENCE * 10));
-        let mut leaving = Leaving::new(Box::new(stream), alarm, &PLACES).unwrap();
+        let mut leaving =
+            Leaving::new(Box::new(stream), alarm, &Clock::start(), &Places::default()).unwrap();
         tokio::spawn(async move { poll_fn(|cx| leaving.poll(cx)).await })
     }
 
@@ -105,14 +118,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_is_waited_for_longer_than_a_second() {
         let (ours, _theirs) = tokio::io::duplex(64);
-        let before = Instant::now();
+        let before = Clock::start();
         leave(ours).await.unwrap();
         assert_eq!(before.elapsed(), PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_more_leave_than_there_are_places_and_each_gives_its_place_back() {
-        static ONE: Semaphore = Semaphore::const_new(1);
+        let one = Places(Arc::new(Semaphore::new(1)));
         let (mut streams, mut others) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             let (stream, other) = tokio::io::duplex(64);
@@ -121,7 +134,7 @@ mod tests {
         }
         let mut enter = || {
             let alarm = Box::pin(tokio::time::sleep(PATIENCE));
-            Leaving::new(Box::new(streams.pop().unwrap()), alarm, &ONE)
+            Leaving::new(Box::new(streams.pop().unwrap()), alarm, &Clock::start(), &one)
         };
         let first = enter();
         assert!(first.is_some() && enter().is_none());

@@ -65,7 +65,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// Room for one datagram. Larger than any that counts, so that what was cut off is not mistaken
     /// for something whole.
-    pub(super) const BUFFER: usize = 2 * peerage_discovery::packet::MAX_PACKET_SIZE;
+    pub(super) const BUFFER: usize = 2 * peerage_discovery::v4::packet::MAX_PACKET_SIZE;
 
     pub(crate) fn new((socket, address): Bound<UdpSocket>) -> Self {
         Self { socket, address, failures: 0 }

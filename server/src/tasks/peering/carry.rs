@@ -178,11 +178,9 @@ impl Task {
             conn,
             stream,
             role,
-            config: self.config.clone(),
-            clock: self.clock,
             seed: self.random.fork(),
             mailbox: entering.mailbox.clone(),
-            tell: self.tell.clone(),
+            links: self.connecting.clone(),
         }));
     }
 

@@ -9,7 +9,9 @@ mod node;
 pub mod scenario;
 mod world;
 
-pub use node::{Bounds, Chat, Node, NodeFact, NodeSpec, Seen};
+pub use node::{
+    Bounds, Chat, Node, NodeFact, NodeSpec, Peer, Protocol, ProtocolIo, ProtocolSpec, Seen,
+};
 pub use world::{
     ConnectError, Crash, Fact, HostEvent, HostId, Io, Kind, LinkProfile, Mail, NatKind, NetStats,
     Observer, Place, Program, Read, Settings, Socket, Trace, Verdict, Violation, Way, World,

@@ -325,7 +325,7 @@ impl Node {
         }
         self.race_dials(io);
         self.wake_protocols(io, now);
-        let dials = self.dials.values().flat_map(|it| [Some(it.until), it.next]).flatten();
+        let dials = self.dials.values().map(Dialing::due);
         let due =
             dials.chain(self.leaving.values().copied()).chain(self.next_protocol_wake()).min();
         if let Some(due) = due {

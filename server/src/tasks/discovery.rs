@@ -114,7 +114,7 @@ impl Task {
         let mut stopping = self.links.stopping.clone();
         loop {
             self.carry_outputs(&mut driven).await;
-            let wake = driven.v4.poll_timeout().map(|at| self.links.clock.tokio(at));
+            let wake = driven.v4.poll_timeout();
             tokio::select! {
                 () = until_true(&mut stopping) => return,
                 () = self.plan.socket.readable() => self.receive(&mut driven).await,
@@ -126,7 +126,7 @@ impl Task {
                     self.input(&mut driven, Input::Want { count });
                 }
                 Some(node) = bootnodes.next() => self.input(&mut driven, Input::AddNode(node)),
-                () = until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
+                () = self.links.clock.until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
             }
         }
     }
@@ -242,11 +242,4 @@ impl Driven {
 async fn until_true(stopping: &mut watch::Receiver<bool>) {
     // Dropped here, as it is a lock.
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-async fn until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

@@ -321,7 +321,7 @@ impl Node {
         if self.next_chat.is_some_and(|at| at <= now) {
             self.chat(io);
         }
-        let dials = self.dials.values().flat_map(|it| [Some(it.until), it.next]).flatten();
+        let dials = self.dials.values().map(Dialing::due);
         let due = dials.chain(self.leaving.values().copied()).chain(self.next_chat).min();
         if let Some(due) = due {
             io.wake_by(token::HOUSE, due);

@@ -10,10 +10,12 @@ pub mod envelope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;
+mod race;
 mod server;
 pub mod tie;
 
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;
+pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};

@@ -9,6 +9,12 @@ mod node;
 pub mod scenario;
 mod world;
 
+pub use peerage_discovery;
+pub use peerage_machine;
+pub use peerage_node;
+pub use peerage_peering;
+pub use peerage_rlpx;
+
 pub use node::{
     Bounds, Chat, Node, NodeFact, NodeSpec, Peer, Protocol, ProtocolIo, ProtocolSpec, Seen,
 };

@@ -38,7 +38,7 @@ fn play(u: &mut Unstructured<'_>) -> Result<()> {
         let mut spec = NodeSpec::new(world.key_with(Crypto::StandIn));
         spec.knows_address = !matches!(place, Place::Behind(_));
         spec.limits.max_peers = 2 + n;
-        spec.chat = Some(Chat { every: Duration::from_secs(7), size: 100 });
+        spec.protocols = vec![Chat::every(Duration::from_secs(7), 100).into()];
         let known: Vec<_> = hosts.iter().take(1).map(|host| world.named(*host)).collect();
         if shape.is_multiple_of(3) {
             spec.static_nodes.clone_from(&known);

@@ -9,7 +9,15 @@ mod node;
 pub mod scenario;
 mod world;
 
-pub use node::{Bounds, Chat, Node, NodeFact, NodeSpec, Seen};
+pub use peerage_discovery;
+pub use peerage_machine;
+pub use peerage_node;
+pub use peerage_peering;
+pub use peerage_rlpx;
+
+pub use node::{
+    Bounds, Chat, Node, NodeFact, NodeSpec, Peer, Protocol, ProtocolIo, ProtocolSpec, Seen,
+};
 pub use world::{
     ConnectError, Crash, Fact, HostEvent, HostId, Io, Kind, LinkProfile, Mail, NatKind, NetStats,
     Observer, Place, Program, Read, Settings, Socket, Trace, Verdict, Violation, Way, World,

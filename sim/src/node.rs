@@ -10,6 +10,7 @@
 //! ```
 
 mod carry;
+mod chat;
 mod conn;
 mod db;
 mod discovery;
@@ -17,10 +18,11 @@ mod fact;
 mod host;
 mod ledger;
 mod protocol;
+mod speak;
 mod spec;
 mod world;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use peerage_discovery::v4::V4;
 use peerage_machine::{Instant, Machine as _, Random};
@@ -31,14 +33,14 @@ use peerage_peering::{
 };
 use peerage_rlpx::DisconnectReason;
 
+pub use chat::Chat;
 pub use fact::NodeFact;
 pub(crate) use host::describe;
 pub use ledger::Bounds;
-pub use protocol::Chat;
-pub(crate) use protocol::Talk;
+pub use protocol::{Peer, Protocol, ProtocolIo, ProtocolSpec};
 pub use spec::NodeSpec;
 
-use self::{carry::Dialing, conn::Conn, db::NodeDb, discovery::Discovery};
+use self::{carry::Dialing, conn::Conn, db::NodeDb, discovery::Discovery, protocol::Speaker};
 use crate::world::{HostEvent, Io, Kind, Read, Socket, Way};
 
 /// A peer was added or dropped.
@@ -85,7 +87,7 @@ const UNJUDGED: usize = 16;
 /// A node that runs.
 #[derive(Debug)]
 pub struct Node {
-    spec: Arc<NodeSpec>,
+    spec: Rc<NodeSpec>,
     config: Arc<peerage_rlpx::Config>,
     random: Random,
     discovery: Option<Discovery>,
@@ -104,7 +106,9 @@ pub struct Node {
     /// The connection of each peer, as the tasks were told.
     peers: BTreeMap<NodeId, (ConnId, Slot)>,
     next_conn: u64,
-    next_chat: Option<Instant>,
+    protocols: Vec<Speaker>,
+    /// Connections that a protocol has given something to do.
+    touched: Vec<ConnId>,
     record: Option<Record>,
     has_stopped: bool,
     seen: Seen,
@@ -150,7 +154,7 @@ pub struct Seen {
 
 impl Node {
     /// Starts a node. What it knew is in `db`.
-    fn start(io: &mut Io<'_>, db: &mut NodeDb, spec: Arc<NodeSpec>) -> Self {
+    fn start(io: &mut Io<'_>, db: &mut NodeDb, spec: Rc<NodeSpec>) -> Self {
         let mut random = Random::from_seed(io.random().fork());
         io.listen(Some(spec.port), spec.takes_streams().then_some(spec.port));
         let config = Arc::new(spec.connection());
@@ -158,7 +162,7 @@ impl Node {
         let peering = Peering::new(spec.peering(), random.fork());
         let discovery =
             spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));
-        let next_chat = spec.chat.map(|chat| io.now().mono + chat.first(&mut random));
+        let protocols = spec.protocols.iter().map(ProtocolSpec::start).collect();
         let mut node = Self {
             spec,
             config,
@@ -176,13 +180,15 @@ impl Node {
             leaving: BTreeMap::new(),
             peers: BTreeMap::new(),
             next_conn: 0,
-            next_chat,
+            protocols,
+            touched: Vec::new(),
             record: None,
             has_stopped: false,
             seen: Seen::default(),
             budget,
         };
         node.record = node.discovery.as_ref().map(|it| it.v4.local_record().clone());
+        node.start_protocols(io);
         node.drain_discovery(io, db);
         let now = io.now();
         node.peering.handle_timeout(now);
@@ -216,7 +222,7 @@ impl Node {
     fn stop(&mut self, io: &mut Io<'_>) {
         self.discovery = None;
         io.set_alarm(token::DISCOVERY, None);
-        self.next_chat = None;
+        self.protocols.iter_mut().for_each(|it| it.wake = None);
         self.input(io, Input::Stop);
     }
 
@@ -318,11 +324,10 @@ impl Node {
             io.close(socket);
         }
         self.race_dials(io);
-        if self.next_chat.is_some_and(|at| at <= now) {
-            self.chat(io);
-        }
+        self.wake_protocols(io, now);
         let dials = self.dials.values().map(Dialing::due);
-        let due = dials.chain(self.leaving.values().copied()).chain(self.next_chat).min();
+        let due =
+            dials.chain(self.leaving.values().copied()).chain(self.next_protocol_wake()).min();
         if let Some(due) = due {
             io.wake_by(token::HOUSE, due);
         }

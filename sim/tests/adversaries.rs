@@ -89,7 +89,7 @@ fn add_honest(world: &mut World, boot: Option<HostId>, tune: impl FnOnce(&mut No
         let boot = world.named(boot);
         spec.discovery.as_mut().unwrap().bootnodes.push(boot);
     }
-    spec.chat = Some(Chat { every: seconds(10), size: 600 });
+    spec.protocols = vec![Chat::every(seconds(10), 600).into()];
     tune(&mut spec);
     world.add_node(Place::Public, spec)
 }
@@ -148,7 +148,7 @@ fn a_silent_node_never_becomes_a_peer_and_holds_no_handshake_past_its_deadline()
 fn a_slow_reader_is_cut_off_once_nothing_more_goes_out_to_it() {
     let chatty = |n, spec: &mut NodeSpec| {
         if n == 0 {
-            spec.chat = Some(Chat { every: seconds(1), size: 512 << 10 });
+            spec.protocols = vec![Chat::every(seconds(1), 512 << 10).into()];
         }
     };
     let mut siege = Siege::new(AdversaryKind::SlowReader, 2, chatty);

@@ -2,6 +2,7 @@
 //! adversaries. None names one that is built on it.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::disallowed_methods, reason = "it reads the source of the crate, not its world")]
 
 use std::{
     fs,

@@ -23,6 +23,9 @@ mod walk;
 #[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
+pub use peerage_machine::{Instant, Machine, Now, Seed};
+pub use peerage_node::{Crypto, LocalRecord, NetList, Node, NodeId, PublicKey, Record, SecretKey};
+
 pub use entry::{Endpoints, Entry};
 pub use limiter::{Limiter, LimiterConfig, Rate};
 pub use lookup::{ALPHA, CLOSEST, Lookup};

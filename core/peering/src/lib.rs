@@ -14,6 +14,10 @@ mod race;
 mod server;
 pub mod tie;
 
+pub use peerage_machine::{Instant, Machine, Now, Seed};
+pub use peerage_node::{NetList, Node, NodeId, PublicKey};
+pub use peerage_rlpx::{DisconnectReason, Fault};
+
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;

@@ -20,6 +20,9 @@ mod negotiate;
 mod outgoing;
 mod reason;
 
+pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
+pub use peerage_node::{PublicKey, SecretKey};
+
 pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Shared};
 pub use config::{Config, Role, Timeouts};
 pub use connection::{Connection, Event};

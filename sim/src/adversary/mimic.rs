@@ -22,7 +22,7 @@ use super::{
     line::{Line, Pace, Tape},
 };
 use crate::{
-    node::{self, NodeSpec},
+    node::{self, Chat, NodeSpec},
     world::{HostEvent, Io, Program, Read, Socket},
 };
 
@@ -115,7 +115,7 @@ pub(super) struct Body {
     pub(super) knows: Accomplices,
     /// What it says of itself in Hello.
     config: Arc<Config>,
-    network: u64,
+    chat: Chat,
     key: SecretKey,
     /// `None` until the host starts.
     face: Option<Face>,
@@ -138,17 +138,19 @@ pub(super) struct Body {
 
 impl<P: Plot> Mimic<P> {
     pub(super) fn new(key: SecretKey, knows: Accomplices, plot: P) -> Self {
-        Self::with(NodeSpec::new(key), knows, plot)
+        Self::with(key, Chat::default(), knows, plot)
     }
 
-    /// An adversary that says of itself what `spec` says.
-    pub(super) fn with(spec: NodeSpec, knows: Accomplices, plot: P) -> Self {
+    /// An adversary that says of itself what `chat` says.
+    pub(super) fn with(key: SecretKey, chat: Chat, knows: Accomplices, plot: P) -> Self {
+        let mut spec = NodeSpec::new(key);
+        spec.protocols = vec![chat.clone().into()];
         let timeouts = Timeouts { handshake: NEVER, idle: NEVER, write: NEVER, ..spec.timeouts };
         let config = Config { timeouts, ..spec.connection() };
         let body = Body {
             knows,
             config: Arc::new(config),
-            network: spec.network,
+            chat,
             key: spec.key,
             face: None,
             started: Instant::START,
@@ -398,7 +400,7 @@ impl Body {
     fn pump(&mut self, io: &mut Io<'_>, socket: Socket) {
         let Some(line) = self.lines.get_mut(&socket) else { return };
         let was_open = line.is_open();
-        let is_over = !line.pump(io, socket, self.network);
+        let is_over = !line.pump(io, socket, &self.chat);
         let is_open = line.is_open();
         if is_over {
             self.hang_up(io, socket);

@@ -81,9 +81,6 @@ impl Node {
                 let before = self.peers.insert(id, (conn, slot));
                 let before = before.map(|(conn, _)| conn);
                 io.report(&NodeFact::Added { conn, id, slot, before });
-                if let Some(conn) = self.conns.get_mut(&conn) {
-                    conn.peer = Some(id);
-                }
             }
             Output::PeerDropped { conn, id, fault } => {
                 self.seen.dropped += 1;

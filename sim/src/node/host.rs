@@ -1,6 +1,6 @@
 //! A node as the program of a host: what it is made of, what it keeps, and the node while it runs.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, rc::Rc};
 
 use super::{Mail, Node, NodeDb, NodeFact, NodeSpec};
 use crate::world::{self, HostEvent, Io, Program};
@@ -11,7 +11,7 @@ pub(super) const TYPE_AT: usize = 97;
 /// The program of a host that is a node.
 #[derive(Debug)]
 pub(crate) struct NodeHost {
-    pub(super) spec: Arc<NodeSpec>,
+    pub(super) spec: Rc<NodeSpec>,
     /// What survives a restart.
     pub(super) db: NodeDb,
     pub(super) running: Option<Box<Node>>,
@@ -19,20 +19,21 @@ pub(crate) struct NodeHost {
 
 impl NodeHost {
     pub(super) fn new(spec: NodeSpec) -> Self {
-        Self { spec: Arc::new(spec), db: NodeDb::default(), running: None }
+        Self { spec: Rc::new(spec), db: NodeDb::default(), running: None }
     }
 
     /// Has the node do something, and ends it if that was the last thing.
-    pub(super) fn run(
+    pub(super) fn run<R>(
         &mut self,
         io: &mut Io<'_>,
-        act: impl FnOnce(&mut Node, &mut Io<'_>, &mut NodeDb),
-    ) {
-        let Some(node) = &mut self.running else { return };
-        act(node, io, &mut self.db);
+        act: impl FnOnce(&mut Node, &mut Io<'_>, &mut NodeDb) -> R,
+    ) -> Option<R> {
+        let node = self.running.as_mut()?;
+        let done = act(node, io, &mut self.db);
         if node.is_over() {
             io.exit();
         }
+        Some(done)
     }
 }
 

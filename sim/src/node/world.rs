@@ -1,12 +1,12 @@
 //! What a world of nodes can do beyond any other one: nodes are added, named and told things.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, rc::Rc};
 
 use peerage_node::{Crypto, Node as Named, NodeId, SecretKey};
 use peerage_peering::envelope::Input;
 use peerage_rlpx::DisconnectReason;
 
-use super::{Bounds, Node, NodeDb, NodeSpec, host::NodeHost, ledger::Ledger};
+use super::{Bounds, Node, NodeDb, NodeSpec, Protocol, ProtocolIo, host::NodeHost, ledger::Ledger};
 use crate::world::{HostId, Place, World};
 
 /// Worlds of nodes. The first node brings the ledger with it, so that the rules hold wherever nodes
@@ -44,7 +44,7 @@ impl World {
     pub fn configure(&mut self, host: HostId, change: impl FnOnce(&mut NodeSpec)) {
         let found = self.program_mut::<NodeHost>(host);
         let found = found.unwrap_or_else(|| panic!("{host} is no node"));
-        change(Arc::make_mut(&mut found.spec));
+        change(Rc::make_mut(&mut found.spec));
     }
 
     /// Loses what a node kept on disk.
@@ -74,6 +74,16 @@ impl World {
     pub fn disconnect(&mut self, host: HostId, id: NodeId) {
         let reason = DisconnectReason::Requested;
         self.tell(host, Input::Disconnect { id, reason });
+    }
+
+    /// Has a protocol of a node do something out of its turn, as its user may at any time. `None` if
+    /// no node runs there, or one that does not speak it.
+    pub fn speak<P: Protocol, R>(
+        &mut self,
+        host: HostId,
+        act: impl FnOnce(&mut P, &mut ProtocolIo<'_, '_>) -> R,
+    ) -> Option<R> {
+        self.act::<NodeHost, _>(host, |found, io| found.run(io, |node, io, _| node.act(io, act)))??
     }
 
     /// The node that runs on a host, if one does.

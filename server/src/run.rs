@@ -9,7 +9,7 @@ mod carry;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use peerage_machine::{Machine as _, Random};
-use peerage_node::{Node, NodeId, PublicKey, SecretKey};
+use peerage_node::{NetList, Node, NodeId, Policy, PublicKey, SecretKey};
 use peerage_peering::{
     Server as Peering,
     envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
@@ -59,6 +59,8 @@ pub(crate) enum Told {
     Located { locate: LocateId, node: Option<Box<Node>> },
     /// A name was resolved.
     Resolved { resolve: ResolveId, addresses: Vec<std::net::IpAddr> },
+    /// The user changes which networks nodes may be in.
+    Restrict(Option<NetList>),
     /// End everything.
     Stop,
     /// The user brings a stream.
@@ -104,6 +106,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
+    let (policy_sender, policy) = watch::channel(plan.peering.policy.clone());
     let (shown, local) = watch::channel(plan.node);
     let (commands, commanded) = mpsc::unbounded_channel();
     let (stopping, may_stop) = watch::channel(false);
@@ -136,6 +139,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
             commands: commanded,
             keeper: keeper.clone(),
             wanted,
+            policy,
             tell: tell.clone(),
             shown,
             events: events.clone(),
@@ -170,6 +174,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         keeper: Some(keeper),
         stopping,
         wanted: wanted_sender,
+        policy: policy_sender,
         events,
         roster,
         conns: BTreeMap::new(),
@@ -203,6 +208,7 @@ struct Run {
     /// Whether discovery is to end.
     stopping: watch::Sender<bool>,
     wanted: watch::Sender<usize>,
+    policy: watch::Sender<Policy>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,
     /// Bounded as peering bounds connections.
@@ -358,6 +364,10 @@ impl Run {
             }
             Told::Resolved { resolve, addresses } => {
                 self.input(Input::Resolved { resolve, addresses });
+            }
+            Told::Restrict(networks) => {
+                let policy = self.peering.policy().clone().with_net_restrict(networks);
+                self.input(Input::SetPolicy { policy });
             }
             Told::Trust(node) => {
                 let id = node.id();

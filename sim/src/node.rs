@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use peerage_discovery::V4;
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, PublicKey, Record};
+use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Server as Peering, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
@@ -61,6 +61,7 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) enum Question {
     Resolve { locate: LocateId, key: PublicKey },
+    SetPolicy(Policy),
     Want(usize),
 }
 

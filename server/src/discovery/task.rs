@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 use futures_util::FutureExt as _;
 use peerage_discovery::{Input, QueryId, SeedNode, V4, V4Config, packet::Target};
 use peerage_machine::{Machine as _, Random};
-use peerage_node::{NetList, Node};
+use peerage_node::{Node, Policy};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
@@ -29,7 +29,6 @@ const RESTART: Duration = Duration::from_secs(1);
 pub(crate) struct Plan {
     pub(crate) socket: Socket,
     pub(crate) bootnodes: Vec<Node>,
-    pub(crate) net_restrict: Option<NetList>,
     pub(crate) local: Local,
     /// The sequence number of our record that was published last.
     pub(crate) seq: u64,
@@ -43,6 +42,8 @@ pub(crate) struct Links {
     pub(crate) keeper: Keeper,
     /// How many candidates peering wants.
     pub(crate) wanted: watch::Receiver<usize>,
+    /// Who may be talked to.
+    pub(crate) policy: watch::Receiver<Policy>,
     pub(crate) tell: mpsc::UnboundedSender<Told>,
     /// What handles show as ourselves.
     pub(crate) shown: watch::Sender<Node>,
@@ -104,6 +105,10 @@ impl Task {
                     let count = (*self.links.wanted.borrow_and_update()).min(1);
                     self.input(&mut driven, Input::Want { count });
                 }
+                Ok(()) = self.links.policy.changed() => {
+                    let policy = self.links.policy.borrow_and_update().clone();
+                    self.input(&mut driven, Input::SetPolicy(policy));
+                }
                 Some(node) = bootnodes.next() => self.input(&mut driven, Input::AddNode(node)),
                 () = until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
             }
@@ -123,7 +128,7 @@ impl Task {
                 .filter(|node| node.hostname().is_none())
                 .cloned()
                 .collect(),
-            net_restrict: plan.net_restrict.clone(),
+            policy: self.links.policy.borrow_and_update().clone(),
             ..V4Config::default()
         };
         config.table.has_ipv4 = plan.socket.has_ip4();

@@ -88,6 +88,9 @@ impl Node {
                     io.ledger.on_dropped(io.at, io.host, id);
                 }
             }
+            Output::PolicyChanged { policy } => {
+                self.ask_discovery(io, Question::SetPolicy(policy));
+            }
             Output::Proceed { conn } => self.begin(io, conn, Role::Recipient),
             Output::Refuse { conn, .. } => {
                 self.seen.refused += 1;

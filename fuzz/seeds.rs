@@ -5,12 +5,20 @@
 
 use std::{error::Error, fs, path::Path};
 
-use peerage_discovery::packet::{
+use peerage_discovery::v4::packet::{
     Endpoint, EnrRequest, FindNode, Neighbor, Neighbors, Packet, Ping, Pong, Target,
 };
 use peerage_machine::Random;
 use peerage_node::{LocalRecord, Node, SecretKey};
 use peerage_rlpx::{Capability, CapabilityName, Hello};
+
+/// The packages that the targets are in.
+const NODE: &str = "core/node";
+const RLPX: &str = "core/rlpx";
+const DISCOVERY: &str = "core/discovery";
+const PEERING: &str = "core/peering";
+const CLI: &str = "cli";
+const SIM: &str = "sim";
 
 /// Hash, signature and type of a packet.
 const HEAD: usize = 98;
@@ -24,32 +32,52 @@ fn main() -> Result<(), Box<dyn Error>> {
     let record = local.record().clone();
     let node = Node::from_endpoint(*key.public(), "11.0.0.1:30303".parse()?, Some(30_301));
 
-    write("record", "whole", &[&[0], record.as_rlp()].concat())?;
+    write(NODE, "record", "whole", &[&[0], record.as_rlp()].concat())?;
     // What follows the signature: 3 bytes of header and 66 of it.
-    write("record", "content", &[&[1], &record.as_rlp()[record.as_rlp().len() - content(&record)..]].concat())?;
-    write("url", "enode", node.to_string().as_bytes())?;
-    write("url", "enr", record.to_string().as_bytes())?;
-    write("url", "tail", b"[2a00::1]:30303?discport=1")?;
+    write(
+        NODE,
+        "record",
+        "content",
+        &[&[1], &record.as_rlp()[record.as_rlp().len() - content(&record)..]].concat(),
+    )?;
+    write(NODE, "url", "enode", node.to_string().as_bytes())?;
+    write(NODE, "url", "enr", record.to_string().as_bytes())?;
+    write(NODE, "url", "tail", b"[2a00::1]:30303?discport=1")?;
 
     let plaintext = peerage_rlpx::fuzzing::seed_plaintext();
-    write("auth", "sealed", &[&[1], &plaintext[..]].concat())?;
-    write("ack", "sealed", &[&[1], &plaintext[..]].concat())?;
+    write(RLPX, "auth", "sealed", &[&[1], &plaintext[..]].concat())?;
+    write(RLPX, "ack", "sealed", &[&[1], &plaintext[..]].concat())?;
 
-    let capability = |(name, version)| {
-        CapabilityName::new(name).map(|name| Capability { name, version })
-    };
+    let capability =
+        |(name, version)| CapabilityName::new(name).map(|name| Capability { name, version });
     let known = [("eth", 68), ("eth", 69), ("snap", 1), ("aaa", 1)];
     let capabilities = known.into_iter().map(capability).collect::<Result<_, _>>()?;
-    let hello = Hello { version: 5, client: "test/1".into(), capabilities, listen_port: 0, identity: *key.public() };
+    let hello = Hello {
+        version: 5,
+        client: "test/1".into(),
+        capabilities,
+        listen_port: 0,
+        identity: *key.public(),
+    };
     let mut payload = Vec::new();
     hello.encode(&mut payload);
-    write("hello", "whole", &payload)?;
-    write("peer", "hello", &[&[0, 0], &u64::try_from(payload.len())?.to_le_bytes()[..2], &payload[..]].concat())?;
-    for (name, form) in [("list", &[0xc1, 0x04][..]), ("bare", &[0x04]), ("empty", &[0xc0]), ("long", &[0xc2, 0x81, 0xff])] {
-        write("disconnect", name, form)?;
+    write(RLPX, "hello", "whole", &payload)?;
+    write(
+        RLPX,
+        "peer",
+        "hello",
+        &[&[0, 0], &u64::try_from(payload.len())?.to_le_bytes()[..2], &payload[..]].concat(),
+    )?;
+    for (name, form) in [
+        ("list", &[0xc1, 0x04][..]),
+        ("bare", &[0x04]),
+        ("empty", &[0xc0]),
+        ("long", &[0xc2, 0x81, 0xff]),
+    ] {
+        write(RLPX, "disconnect", name, form)?;
     }
-    write("snappy", "text", b"\x0b\x28hello hello")?;
-    write("snappy", "bomb", &[0xff, 0xff, 0xff, 0x07, 0x00])?;
+    write(RLPX, "snappy", "text", b"\x0b\x28hello hello")?;
+    write(RLPX, "snappy", "bomb", &[0xff, 0xff, 0xff, 0x07, 0x00])?;
 
     let endpoint = Endpoint::new("11.0.0.1:30303".parse()?, 30_303);
     let expiration = 1_800_000_020;
@@ -62,21 +90,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         (5, Packet::EnrRequest(EnrRequest { expiration })),
     ] {
         let (bytes, _) = packet.encode(&key);
-        write("packet", &format!("sealed-{kind}"), &[&[kind], &bytes[HEAD..]].concat())?;
-        write("packet", &format!("whole-{kind}"), &[&[8], &bytes[..]].concat())?;
+        write(DISCOVERY, "packet", &format!("sealed-{kind}"), &[&[kind], &bytes[HEAD..]].concat())?;
+        write(DISCOVERY, "packet", &format!("whole-{kind}"), &[&[8], &bytes[..]].concat())?;
     }
-    write("config", "whole", b"listen = \"127.0.0.1:0\"\nmax-peers = 3\ndial-ratio = 2\necho = [\"demo/1/4\"]\nlog = \"warn\"\n")?;
-    write("config", "wrong", b"max-peers = -1\n")?;
+    write(CLI, "config", "whole", b"listen = \"127.0.0.1:0\"\nmax-peers = 3\ndial-ratio = 2\necho = [\"demo/1/4\"]\nlog = \"warn\"\n")?;
+    write(CLI, "config", "wrong", b"max-peers = -1\n")?;
 
     // Operations: any bytes are some.
     let mut random = Random::from_seed([1; 32]);
-    for (target, size) in [
-        ("connection_pair", 600), ("frames", 300), ("peer", 300), ("server", 500), ("table", 800), ("v4", 900), ("world", 100),
+    for (package, target, size) in [
+        (RLPX, "connection_pair", 600),
+        (RLPX, "frames", 300),
+        (RLPX, "peer", 300),
+        (PEERING, "server", 500),
+        (DISCOVERY, "table", 800),
+        (DISCOVERY, "v4", 900),
+        (SIM, "world", 100),
     ] {
         for n in 0..3 {
             let mut bytes = vec![0; size];
             random.fill(&mut bytes);
-            write(target, &format!("random-{n}"), &bytes)?;
+            write(package, target, &format!("random-{n}"), &bytes)?;
         }
     }
     Ok(())
@@ -89,8 +123,8 @@ fn content(record: &peerage_node::Record) -> usize {
     rlp.len() - header - 66
 }
 
-fn write(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = Path::new("fuzz/corpus").join(target);
+fn write(package: &str, target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = Path::new(package).join("fuzzing/corpus").join(target);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(name), bytes)
 }

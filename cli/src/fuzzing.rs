@@ -1,9 +1,5 @@
 //! What is done with arbitrary bytes: the body of a fuzz target, which is a property test too.
 
-#[cfg(test)]
-#[path = "../../fuzz/replay.rs"]
-mod replay;
-
 use crate::commands::run::config::Settings;
 
 /// A file of settings: understood, or refused in one line that names one of the file's.
@@ -23,6 +19,7 @@ pub fn config(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
@@ -36,6 +33,6 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("config", config)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("config", config)]);
     }
 }

@@ -1,12 +1,15 @@
-//! The `peerage` command: what an operator does with a node, one subcommand per file.
+#![doc = include_str!("../README.md")]
 //!
-//! Thin over the library: everything here parses words, calls `peerage`, and prints. What is wrong
-//! is said in one sentence on standard error. Exit code 0 is success, 1 a failure, 2 a mistake in
-//! the words given.
+//! # How it is written
+//!
+//! One subcommand per file, thin over the library: everything here parses words, calls `peerage`,
+//! and prints. What is wrong is said in one sentence on standard error. Exit code 0 is success, 1 a
+//! failure, 2 a mistake in the words given.
 
 mod args;
 mod commands;
 mod echo;
+mod event;
 mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -17,6 +20,7 @@ mod output;
 mod probe;
 mod reason;
 mod rlp;
+mod value;
 
 use std::process::ExitCode;
 

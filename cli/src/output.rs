@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 /// Prints one JSON value on a line of its own, and flushes, so that a reader sees it at once.
@@ -16,6 +17,16 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// A line that is drawn over and over below everything else; none for programs.
+pub(crate) fn status_line(json: bool, progress: &MultiProgress) -> ProgressBar {
+    let status =
+        if json { ProgressBar::hidden() } else { progress.add(ProgressBar::new_spinner()) };
+    status.with_style(
+        ProgressStyle::with_template("{spinner} {msg}")
+            .expect("because the template is a constant that was tried"),
+    )
 }
 
 /// Lines of name and value, the values below each other.

@@ -7,12 +7,7 @@
 //! not count.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
-
-// What is forbidden in core is not forbidden here, so nothing is there to be expected.
-#[allow(unfulfilled_lint_expectations)]
-#[allow(dead_code, reason = "shared with benchmarks that race")]
-#[path = "../../core/rlpx/benches/support/mod.rs"]
-mod support;
+#![expect(clippy::disallowed_methods, reason = "packets expire at a time of the clock")]
 
 use std::{
     hint::black_box,
@@ -23,11 +18,12 @@ use std::{
 
 use criterion::Criterion;
 use peerage::{Node, SecretKey, Server};
-use peerage_discovery::packet::{Endpoint, FindNode, Neighbors, Packet, Ping, Pong, Target, Token};
+use peerage_bench::time;
+use peerage_discovery::v4::packet::{
+    Endpoint, FindNode, Neighbors, Packet, Ping, Pong, Target, Token,
+};
 use peerage_machine::Random;
 use peerage_node::RecoverableSignature;
-
-use crate::support::time;
 
 /// Nodes that the server knows.
 const NODES: u8 = 64;
@@ -257,7 +253,7 @@ fn table(contest: &mut Contest) {
 }
 
 fn main() {
-    let mut criterion: Criterion = support::criterion();
+    let mut criterion: Criterion = peerage_bench::criterion();
     // Made only when something is to be measured.
     let mut contest = None;
     criterion.bench_function("FINDNODE over loopback", |bencher| {
@@ -265,7 +261,7 @@ fn main() {
         bencher.iter_custom(|n| contest.ask(u32::try_from(n).unwrap()));
     });
     criterion.final_summary();
-    if support::wants_tables() {
+    if peerage_bench::wants_tables() {
         table(contest.get_or_insert_with(Contest::new));
     }
 }

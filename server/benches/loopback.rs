@@ -7,15 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-#[path = "../../core/rlpx/benches/support/limit.rs"]
-mod limit;
-#[path = "../../core/rlpx/benches/support/payload.rs"]
-mod payload;
-// What is forbidden in core is not forbidden here, so nothing is there to be expected.
-#[allow(unfulfilled_lint_expectations)]
-#[path = "../../core/rlpx/benches/support/mod.rs"]
-mod support;
-
 use std::{
     hint::black_box,
     sync::{
@@ -27,22 +18,17 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use peerage::{Bytes, Protocol, SecretKey, Server};
+use peerage_bench::{KINDS, Limit, SIZES, race, time};
 use tokio::{
     runtime::Runtime,
     sync::{Notify, mpsc},
 };
 
-use crate::{
-    limit::Limit,
-    payload::{KINDS, SIZES},
-    support::{race, time},
-};
-
 fn main() {
-    let mut criterion = support::criterion();
+    let mut criterion = peerage_bench::criterion();
     with_criterion(&mut criterion);
     criterion.final_summary();
-    if support::wants_tables() {
+    if peerage_bench::wants_tables() {
         table();
     }
 }
@@ -137,7 +123,7 @@ struct Bare {
 
 impl Bare {
     fn new(size: usize) -> Self {
-        let frame = vec![0; limit::HEAD + 1 + snap::raw::max_compress_len(size) + 32];
+        let frame = vec![0; Limit::room(size)];
         Self { ends: (Limit::new(), Limit::new()), frame, payload: vec![0; size] }
     }
 

@@ -6,10 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use peerage_machine::Random;
+use peerage_machine::{Now, Random};
 use peerage_node::{NetList, Node, NodeId, Policy, SecretKey};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
@@ -19,18 +19,29 @@ use tokio::{
 };
 
 use crate::{
-    data_dir::DataDir,
     dialer::{Dialer, TcpDialer},
-    discovery::{self, DiscoveryConfig, Socket},
+    discovery::DiscoveryConfig,
     error::StartError,
     events::{self, Event, Events},
-    listener,
-    local::Local,
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
-    run::{self, Plan},
     server::Server,
-    store::{List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
+    start::{Plan, start},
+    store::{DataDir, List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
+    tasks::{
+        clock::Clock,
+        discovery::{self, Socket},
+        listener,
+        local::Local,
+        peering,
+    },
 };
+
+impl Server {
+    /// Begins the description of a server with this secret key.
+    pub fn builder(key: SecretKey) -> Builder {
+        Builder::new(key)
+    }
+}
 
 /// A server that is being described. Ends with [`start`](Self::start).
 #[must_use = "a server runs once it is started"]
@@ -66,7 +77,7 @@ enum Discovers {
 }
 
 impl Builder {
-    pub(crate) fn new(key: SecretKey) -> Self {
+    fn new(key: SecretKey) -> Self {
         Self {
             key,
             protocols: Vec::new(),
@@ -221,6 +232,7 @@ impl Builder {
     pub async fn start(self) -> Result<Server, StartError> {
         let (protocols, capabilities) = check_protocols(self.protocols)?;
         check_hello(&self.client_name, &capabilities)?;
+        let clock = Clock::start();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(StartError::Randomness)?;
 
@@ -234,7 +246,7 @@ impl Builder {
             udp: None,
         };
         // Mistakes in attributes come before those in addresses, which may be nobody's fault.
-        let seq = kept.seq.unwrap_or_else(unix_millis);
+        let seq = kept.seq.unwrap_or_else(|| first_seq(clock.now()));
         local.record(seq)?;
         let Sockets { tcp, udp } =
             Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
@@ -243,7 +255,7 @@ impl Builder {
         let mut record = local.record(seq)?;
         let node = local.node(record.record().clone());
         let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
-        let store = kept.state_seq(record.seq()).await?;
+        let store = kept.state_seq(clock.now(), record.seq()).await?;
         let discovery = udp.map(|socket| discovery::Plan {
             socket: Socket::new(socket),
             bootnodes: self.discovery.bootnodes,
@@ -252,14 +264,7 @@ impl Builder {
             seq: record.seq() - 1,
         });
 
-        Ok(run::start(Plan {
-            key: self.key,
-            node,
-            client_name: self.client_name,
-            protocols: protocols.into_iter().map(Arc::new).collect(),
-            listener: tcp.map(|(listener, _)| listener),
-            listen: local.tcp,
-            discovery,
+        let peering = peering::Plan {
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,
@@ -271,14 +276,28 @@ impl Builder {
                 // A server without protocols is there for handshakes: nobody is useless to it.
                 require_shared_capability: !capabilities.is_empty(),
             },
-            capabilities,
+            connection: peerage_rlpx::Config {
+                key: self.key,
+                client: self.client_name,
+                capabilities,
+                listen_port: local.tcp.map_or(0, |address| address.port()),
+                timeouts: self.timeouts,
+            },
+            protocols: protocols.into_iter().map(Arc::new).collect(),
             dialer: self.dialer,
-            timeouts: self.timeouts,
             dial_timeout: self.dial_timeout,
             stop_timeout: self.stop_timeout,
+            data_dir,
+        };
+        Ok(start(Plan {
+            node,
+            listener: tcp.map(|(listener, _)| listener),
+            listen: local.tcp,
+            clock,
+            discovery,
+            peering,
             events: self.events,
             random: Random::from_seed(seed),
-            data_dir,
             store,
         }))
     }
@@ -326,11 +345,10 @@ impl Kept {
     }
 
     /// Writes which sequence number is used now.
-    async fn state_seq(self, seq: u64) -> Result<Box<dyn NodeStore>, StartError> {
+    async fn state_seq(self, now: Now, seq: u64) -> Result<Box<dyn NodeStore>, StartError> {
         let Self { mut store, .. } = self;
         blocking(move || {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            store.apply(now, &[StoreOp::Seq(seq)])?;
+            store.apply(now.unix, &[StoreOp::Seq(seq)])?;
             Ok(store)
         })
         .await
@@ -416,8 +434,8 @@ fn check_hello(client: &str, capabilities: &[LocalCapability]) -> Result<(), Sta
     Ok(())
 }
 
-/// What go-ethereum begins with where nothing is stored: it grows over restarts too.
-fn unix_millis() -> u64 {
-    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+/// What go-ethereum begins with where nothing is stored, milliseconds of UNIX: it grows over
+/// restarts too.
+fn first_seq(now: Now) -> u64 {
+    u64::try_from(now.unix.as_millis()).unwrap_or(u64::MAX)
 }

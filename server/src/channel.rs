@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use peerage_rlpx::Capability;
 
-use crate::queue::Queue;
+use crate::tasks::queue::Queue;
 
 /// The largest payload, in bytes: 16 MiB less one, as the frame format has it.
 ///

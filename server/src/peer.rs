@@ -10,9 +10,8 @@ use std::{
 use peerage_node::{NodeId, PublicKey};
 use peerage_peering::Slot;
 use peerage_rlpx::{Capability, DisconnectReason};
-use tokio::time::Instant;
 
-use crate::link::Link;
+use crate::tasks::{clock::Clock, mailbox::Mailbox};
 
 /// A connected peer. Cheap to clone; outlives the connection, and then only tells what was.
 #[derive(Clone)]
@@ -23,8 +22,9 @@ struct Inner {
     about: About,
     id: NodeId,
     slot: Mutex<Slot>,
-    added: Instant,
-    link: Arc<Link>,
+    /// Started when the peer was added.
+    clock: Clock,
+    mailbox: Arc<Mailbox>,
 }
 
 /// What the two Hellos and the transport say of a peer.
@@ -42,9 +42,9 @@ pub(crate) struct About {
 }
 
 impl Peer {
-    pub(crate) fn new(about: About, slot: Slot, link: Arc<Link>) -> Self {
+    pub(crate) fn new(about: About, slot: Slot, mailbox: Arc<Mailbox>) -> Self {
         let id = about.key.id();
-        Self(Arc::new(Inner { about, id, slot: Mutex::new(slot), added: Instant::now(), link }))
+        Self(Arc::new(Inner { about, id, slot: Mutex::new(slot), clock: Clock::start(), mailbox }))
     }
 
     /// A peer with no connection behind it, to test a protocol with
@@ -59,7 +59,7 @@ impl Peer {
             remote: None,
             local: None,
         };
-        Self::new(about, Slot::Dialed, Arc::new(Link::new()))
+        Self::new(about, Slot::Dialed, Arc::new(Mailbox::new()))
     }
 
     /// The node's id.
@@ -109,22 +109,22 @@ impl Peer {
 
     /// How long ago it became a peer.
     pub fn connected_for(&self) -> Duration {
-        self.0.added.elapsed()
+        self.0.clock.elapsed()
     }
 
     /// Round trip of the last ping that it answered.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.0.link.round_trip()
+        self.0.mailbox.round_trip()
     }
 
     /// Ends the connection with `reason`, after what is already waiting to be sent.
     pub fn disconnect(&self, reason: DisconnectReason) {
-        self.0.link.disconnect(reason);
+        self.0.mailbox.disconnect(reason);
     }
 
     /// The task of its connection has ended.
     pub(crate) fn on_closed(&self) {
-        self.0.link.clear();
+        self.0.mailbox.clear();
     }
 
     pub(crate) fn set_slot(&self, slot: Slot) {

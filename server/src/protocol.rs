@@ -2,14 +2,7 @@
 //!
 //! Not here: how the two ends agree on what to speak (`peerage-rlpx`).
 
-use std::{
-    error::Error,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{error::Error, fmt, pin::Pin, sync::Arc};
 
 use peerage_node::NodeId;
 use peerage_rlpx::{Capability, DisconnectReason};
@@ -103,24 +96,6 @@ impl Protocol {
         (self.run)(peer, channel)
     }
 
-    /// What the result of [`run`](Self::run) means for the peer, which is told here to people.
-    fn judge(&self, peer: &Peer, result: Ended) -> DisconnectReason {
-        let id = peer.id();
-        match result {
-            Ok(Ok(())) => DisconnectReason::ClientQuitting,
-            Ok(Err(error)) => {
-                if !matches!(error, ProtocolError::Closed) {
-                    tracing::debug!(peer = %id, protocol = self.name, %error, "protocol ended");
-                }
-                error.reason()
-            }
-            Err(_) => {
-                tracing::error!(peer = %id, protocol = self.name, "protocol panicked");
-                DisconnectReason::SubprotocolReason
-            }
-        }
-    }
-
     /// Whether this is what `capability` names.
     pub(crate) fn is(&self, capability: &Capability) -> bool {
         self.version == capability.version && self.name == capability.name.as_str()
@@ -135,57 +110,6 @@ impl Protocol {
             None => "unknown".into(),
             Some(info) => info(id).unwrap_or_else(|| "handshake".into()),
         }
-    }
-}
-
-/// The task of one protocol with one peer: runs it, and ends the peer when it ends.
-///
-/// Written by hand, as there is one for every peer and protocol, and an `async` block would keep
-/// the channel three times over.
-pub(crate) struct Task {
-    protocol: Arc<Protocol>,
-    peer: Peer,
-    state: State,
-}
-
-enum State {
-    Starting(Option<Channel>),
-    Running(BoxFuture<'static, Result<(), ProtocolError>>),
-}
-
-/// How a protocol ended: by itself, or by a panic.
-type Ended = std::thread::Result<Result<(), ProtocolError>>;
-
-impl Task {
-    pub(crate) fn new(protocol: Arc<Protocol>, peer: Peer, channel: Channel) -> Self {
-        Self { protocol, peer, state: State::Starting(Some(channel)) }
-    }
-}
-
-impl Future for Task {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let step = || {
-            if let State::Starting(channel) = &mut this.state {
-                let Some(channel) = channel.take() else { return Poll::Ready(Ok(())) };
-                this.state = State::Running(this.protocol.run(this.peer.clone(), channel));
-            }
-            match &mut this.state {
-                State::Running(run) => run.as_mut().poll(cx),
-                State::Starting(_) => Poll::Ready(Ok(())),
-            }
-        };
-        // A future that panicked is never polled again.
-        let ended = match catch_unwind(AssertUnwindSafe(step)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(result)) => Ok(result),
-            Err(panic) => Err(panic),
-        };
-        let reason = self.protocol.judge(&self.peer, ended);
-        self.peer.disconnect(reason);
-        Poll::Ready(())
     }
 }
 

@@ -3,25 +3,23 @@
 //! Not here: anything that runs. A handle posts commands to the peering task, and reads the copy of
 //! the roster that it keeps.
 
+mod discovery;
+
 use std::{net::SocketAddr, sync::Arc};
 
-use peerage_node::{NetList, Node, NodeId, PublicKey, SecretKey};
+use peerage_node::{NetList, Node, NodeId};
 use peerage_peering::envelope::Input;
 use peerage_rlpx::DisconnectReason;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    builder::Builder,
-    dialer::BoxedStream,
-    dialer::Transport,
-    discovery::Reach,
+    dialer::{BoxedStream, Direction, Transport},
     error::ConnectError,
     events::{Event, Events},
     info::{NodeInfo, PeerInfo, node_infos},
     peer::Peer,
     protocol::Protocol,
-    roster::Roster,
-    run::Told,
+    tasks::{discovery::Reach, notice::Notice, roster::Roster},
 };
 
 /// A running server. Cheap to clone: every clone is a handle of the same server.
@@ -42,29 +40,15 @@ pub(crate) struct Handle {
     pub(crate) protocols: Arc<[Arc<Protocol>]>,
     pub(crate) roster: Arc<Roster>,
     pub(crate) events: broadcast::WeakSender<Event>,
-    pub(crate) tell: mpsc::UnboundedSender<Told>,
+    pub(crate) tell: mpsc::UnboundedSender<Notice>,
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) wanted: watch::Receiver<usize>,
 }
 
-/// Which end of a stream is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The other end speaks first, and proves who it is.
-    Inbound,
-    /// We speak first, to the node with this key.
-    Outbound(PublicKey),
-}
-
 impl Server {
-    /// Begins the description of a server with this secret key.
-    pub fn builder(key: SecretKey) -> Builder {
-        Builder::new(key)
-    }
-
     /// Makes a node static: connected to for ever, in a place of its own, even on a full server. A
     /// static node that is named with another endpoint is dialed there from now on. Outlives a
-    /// restart with a [data directory](Builder::data_dir).
+    /// restart with a [data directory](crate::Builder::data_dir).
     pub fn add_static(&self, node: Node) {
         self.tell(Input::AddStatic { node });
     }
@@ -75,10 +59,10 @@ impl Server {
     }
 
     /// Trusts a node: it may always connect, even to a full server. Does not dial it. Outlives a
-    /// restart with a [data directory](Builder::data_dir); its key is enough.
+    /// restart with a [data directory](crate::Builder::data_dir); its key is enough.
     pub fn add_trusted(&self, node: Node) {
         // Fails if the server has stopped.
-        let _ = self.0.tell.send(Told::Trust(Box::new(node)));
+        let _ = self.0.tell.send(Notice::Trust(Box::new(node)));
     }
 
     /// Trusts a node no longer. A connection to it goes on.
@@ -91,7 +75,7 @@ impl Server {
     /// drops such nodes. A static node that only the restriction kept away is dialed at once.
     pub fn set_net_restrict(&self, networks: Option<NetList>) {
         // Fails if the server has stopped.
-        let _ = self.0.tell.send(Told::Restrict(networks));
+        let _ = self.0.tell.send(Notice::Restrict(networks));
     }
 
     /// Ends the connection to a node, if there is one. The node may come back at once.
@@ -124,8 +108,8 @@ impl Server {
     ) -> Result<NodeId, ConnectError> {
         let stream: BoxedStream = Box::new(stream);
         let (done, answer) = oneshot::channel();
-        let told = Told::Stream { stream, direction, done };
-        self.0.tell.send(told).map_err(|_| ConnectError::Stopped)?;
+        let notice = Notice::Stream { stream, direction, done };
+        self.0.tell.send(notice).map_err(|_| ConnectError::Stopped)?;
         answer.await.map_err(|_| ConnectError::Stopped)?
     }
 
@@ -139,11 +123,12 @@ impl Server {
     }
 
     /// Stops the server: every peer is told so, and every task ends within
-    /// [`Builder::stop_timeout`], but for a protocol that blocks its thread: nobody can end that,
-    /// so it is waited for. May be called more than once, and from more than one task.
+    /// [`Builder::stop_timeout`](crate::Builder::stop_timeout), but for a protocol that blocks its
+    /// thread: nobody can end that, so it is waited for. May be called more than once, and from
+    /// more than one task.
     pub async fn stop(&self) {
         // Fails if it has stopped already.
-        let _ = self.0.tell.send(Told::Stop);
+        let _ = self.0.tell.send(Notice::Stop);
         // Fails if the runtime has dropped the server's tasks, which stops it too.
         let _ = self.0.stopped.clone().wait_for(|stopped| *stopped).await;
     }
@@ -201,7 +186,7 @@ impl Server {
 
     fn tell(&self, input: Input) {
         // Fails if the server has stopped; then there is nothing to command.
-        let _ = self.0.tell.send(Told::Command(Box::new(input)));
+        let _ = self.0.tell.send(Notice::Command(Box::new(input)));
     }
 }
 
@@ -217,6 +202,6 @@ impl std::fmt::Debug for Server {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let _ = self.tell.send(Told::Stop);
+        let _ = self.tell.send(Notice::Stop);
     }
 }

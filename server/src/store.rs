@@ -17,6 +17,7 @@
 //! Strangers write here: every PING from a new key makes a row. Their number is bounded, and
 //! however many they are, they push out only one another, never a node that answered.
 
+mod data_dir;
 mod disk;
 mod memory;
 mod row;
@@ -24,10 +25,11 @@ mod rows;
 
 use std::{error::Error, net::IpAddr, path::PathBuf, time::Duration};
 
+pub(crate) use data_dir::DataDir;
 pub use disk::RedbStore;
 pub use memory::MemoryStore;
 pub use peerage_discovery::{SeedNode, StoreOp};
-use peerage_machine::Random;
+pub use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 
 /// Keeps what is known of nodes. Time is that of UNIX, as it must outlive the process.

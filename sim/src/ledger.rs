@@ -352,7 +352,7 @@ fn skip_header(rlp: &[u8]) -> Option<(&[u8], usize)> {
 
 #[cfg(test)]
 mod tests {
-    use peerage_discovery::packet::{Endpoint, Packet, Ping, Pong};
+    use peerage_discovery::v4::packet::{Endpoint, Packet, Ping, Pong};
     use peerage_node::SecretKey;
 
     use super::*;
@@ -430,8 +430,9 @@ mod tests {
         let pong = |token| {
             Packet::Pong(Pong { to: from, token, expiration, seq: Some(7) }).encode(&key(2)).0
         };
-        let (find, _) = Packet::EnrRequest(peerage_discovery::packet::EnrRequest { expiration })
-            .encode(&key(1));
+        let (find, _) =
+            Packet::EnrRequest(peerage_discovery::v4::packet::EnrRequest { expiration })
+                .encode(&key(1));
         ledger.on_sent(at(0), A, to, &ping);
         // Answers to something else, or from elsewhere.
         ledger.on_received(A, to, &pong([3; 32]));

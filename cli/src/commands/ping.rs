@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use indicatif::MultiProgress;
-use peerage::{Capability, Fault, Node, PingAnswer, PingOptions};
+use peerage::{Fault, Node, PingAnswer, PingOptions};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -17,6 +17,7 @@ use crate::{
     log::LogArgs,
     output::{self, Fields},
     reason,
+    value::{capability_names, millis, millis_text},
 };
 
 /// Connects to a node, and shows its Hello, how long a ping takes, or why it refuses us.
@@ -97,7 +98,7 @@ fn to_text(node: &Node, answer: &PingAnswer) -> String {
         .add("address", answer.remote)
         .add("client", output::printable(&hello.client))
         .add("p2p version", hello.version)
-        .add("capabilities", texts(&hello.capabilities).join(" "))
+        .add("capabilities", capability_names(&hello.capabilities).join(" "))
         .add("connected in", millis_text(answer.connecting))
         .add("Hello after", millis_text(answer.handshake));
     match (answer.round_trip, &answer.ended) {
@@ -120,7 +121,7 @@ fn to_json(node: &Node, answer: Result<&PingAnswer, &peerage::PingError>) -> Val
             "remote": answer.remote,
             "client": answer.hello.client,
             "p2p_version": answer.hello.version,
-            "caps": texts(&answer.hello.capabilities),
+            "caps": capability_names(&answer.hello.capabilities),
             "connect_ms": millis(answer.connecting),
             "hello_ms": millis(answer.handshake),
             "round_trip_ms": answer.round_trip.map(millis),
@@ -145,17 +146,4 @@ fn fault_json(fault: &Fault) -> Value {
         "by_us": fault.is_by_us(),
         "why": fault.to_string(),
     })
-}
-
-fn texts(capabilities: &[Capability]) -> Vec<String> {
-    capabilities.iter().map(ToString::to_string).collect()
-}
-
-/// Milliseconds with three decimals: a round trip on loopback is a fraction of one.
-pub(crate) fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-pub(crate) fn millis_text(duration: Duration) -> String {
-    format!("{:.3} ms", millis(duration))
 }

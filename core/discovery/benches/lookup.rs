@@ -7,10 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-#[path = "../../rlpx/benches/support/mod.rs"]
-#[allow(dead_code, reason = "shared with benchmarks that race")]
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     hint::black_box,
@@ -19,11 +15,13 @@ use std::{
 };
 
 use criterion::Criterion;
-use peerage_discovery::{CLOSEST, Input, Output, QueryId, V4, V4Config, packet::Target};
+use peerage_bench::time;
+use peerage_discovery::{
+    CLOSEST, Input, Output, QueryId,
+    v4::{Config, V4, packet::Target},
+};
 use peerage_machine::{Instant, Machine as _, Now, Random};
 use peerage_node::{LocalRecord, Node, NodeId, RecoverableSignature, SecretKey};
-
-use crate::support::time;
 
 /// Nodes that are there to be found.
 const NODES: u32 = 500;
@@ -209,7 +207,7 @@ fn machine(key: &SecretKey, addr: SocketAddr, now: Now, random: &mut Random) -> 
     }
     local.set_udp4(Some(addr.port())).unwrap();
     local.set_tcp4(Some(addr.port())).unwrap();
-    V4::new(V4Config::default(), key.clone(), local, Vec::new(), now, random.fork())
+    V4::new(Config::default(), key.clone(), local, Vec::new(), now, random.fork())
 }
 
 const NETS: [(&str, u32); 2] = [("all live", 0), ("one in three dead", 3)];
@@ -255,10 +253,10 @@ fn table() {
 }
 
 fn main() {
-    let mut criterion = support::criterion();
+    let mut criterion = peerage_bench::criterion();
     with_criterion(&mut criterion);
     criterion.final_summary();
-    if support::wants_tables() {
+    if peerage_bench::wants_tables() {
         table();
     }
 }

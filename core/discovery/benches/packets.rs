@@ -5,19 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-#[path = "../../rlpx/benches/support/mod.rs"]
-mod support;
-
 use std::{hint::black_box, net::SocketAddr, time::Duration};
 
 use criterion::{BenchmarkId, Criterion};
-use peerage_discovery::packet::{
+use peerage_bench::{race, time};
+use peerage_discovery::v4::packet::{
     Endpoint, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, Ping, Sealed, Target,
 };
 use peerage_machine::Random;
 use peerage_node::{RecoverableSignature, SecretKey};
-
-use crate::support::{race, time};
 
 const EXPIRATION: u64 = 1_800_000_000;
 
@@ -128,10 +124,10 @@ fn table() {
 }
 
 fn main() {
-    let mut criterion = support::criterion();
+    let mut criterion = peerage_bench::criterion();
     with_criterion(&mut criterion);
     criterion.final_summary();
-    if support::wants_tables() {
+    if peerage_bench::wants_tables() {
         table();
     }
 }

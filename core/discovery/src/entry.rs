@@ -2,38 +2,81 @@
 //!
 //! Not here: where in the table it stands ([`Table`](crate::Table)).
 
+mod endpoints;
+mod liveness;
+
 use std::net::SocketAddr;
 
 use peerage_machine::Instant;
 use peerage_node::{Node, NodeId};
 
+pub use self::endpoints::Endpoints;
+use self::liveness::Liveness;
+
 /// A node in the table, or one that waits for a place in it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub(crate) node: Node,
-    pub(crate) endpoint: SocketAddr,
+    endpoints: Endpoints,
     pub(crate) added: Instant,
     pub(crate) last_seen: Option<Instant>,
-    pub(crate) is_live: bool,
-    pub(crate) checks: u32,
-    pub(crate) failures: u32,
-    /// Whether a check of `endpoint` is under way. A new endpoint voids it: an answer from the old
-    /// one proves nothing about the new.
-    pub(crate) is_checking: bool,
+    liveness: Liveness,
+    checks: u32,
+    failures: u32,
 }
 
 impl Entry {
     pub(crate) const fn new(node: Node, endpoint: SocketAddr, now: Instant) -> Self {
         Self {
             node,
-            endpoint,
+            endpoints: Endpoints::new(endpoint),
             added: now,
             last_seen: None,
-            is_live: false,
+            liveness: Liveness::Unproved,
             checks: 0,
             failures: 0,
-            is_checking: false,
         }
+    }
+
+    /// A check of the endpoint in use begins. Whether it does: one may be under way.
+    pub(crate) fn begin_check(&mut self) -> bool {
+        let begun = self.liveness.begin();
+        self.liveness = begun.unwrap_or(self.liveness);
+        begun.is_some()
+    }
+
+    /// The node answered its check. Whether there was one.
+    pub(crate) fn on_alive(&mut self, now: Instant) -> bool {
+        let Some(answered) = self.liveness.answer() else { return false };
+        self.liveness = answered;
+        self.checks = self.checks.saturating_add(1);
+        self.last_seen = Some(now);
+        true
+    }
+
+    /// The node did not answer its check: the credit that is left. `None` if there was no check.
+    pub(crate) fn on_dead(&mut self) -> Option<u32> {
+        self.liveness = self.liveness.fail()?;
+        self.checks /= 3;
+        Some(self.checks)
+    }
+
+    /// A query of the node was answered, or not: how many in a row were not.
+    pub(crate) const fn on_query(&mut self, now: Instant, is_answered: bool) -> u32 {
+        if is_answered {
+            self.failures = 0;
+            self.last_seen = Some(now);
+        } else {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.failures
+    }
+
+    /// The node is at `endpoint` and nowhere else. That voids a check under way: an answer from the
+    /// old endpoint proves nothing about the new one.
+    pub(crate) fn move_to(&mut self, endpoint: SocketAddr) {
+        self.endpoints = Endpoints::new(endpoint);
+        self.liveness = Liveness::Unproved;
     }
 
     /// The node. Its preferred UDP endpoint is [`endpoint`](Self::endpoint).
@@ -48,7 +91,12 @@ impl Entry {
 
     /// Where it is asked: what its record states, or where it was heard since.
     pub const fn endpoint(&self) -> SocketAddr {
-        self.endpoint
+        self.endpoints.used()
+    }
+
+    /// Everywhere it is known to take datagrams.
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// The sequence number of its record; 0 without one.
@@ -69,7 +117,12 @@ impl Entry {
     /// Whether it has answered a check at its present endpoint: only then others are told of it, as
     /// long as there is a choice.
     pub const fn is_live(&self) -> bool {
-        self.is_live
+        self.liveness.is_live()
+    }
+
+    /// Whether a check of it is under way.
+    pub(crate) const fn is_checking(&self) -> bool {
+        self.liveness.is_checking()
     }
 
     /// Its credit: checks answered, divided by three for each that was not.
@@ -80,6 +133,11 @@ impl Entry {
     /// Queries in a row that it left without an answer.
     pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// The bytes held besides the entry itself, estimated as if the node had the largest record.
+    pub(crate) const fn memory(&self) -> usize {
+        Node::MAX_HEAP + self.endpoints.memory()
     }
 }
 

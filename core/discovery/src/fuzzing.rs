@@ -5,10 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
-#[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
-
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use arbitrary::Unstructured;
@@ -16,10 +12,13 @@ use peerage_machine::{Instant, Machine as _, Now};
 use peerage_node::{LocalRecord, Node, SecretKey};
 
 use crate::{
-    Input, Output, QueryId, V4, V4Config,
-    packet::{self, Packet, Target, Token},
+    Input, Output, QueryId,
     table::model,
     testing::{public, secret},
+    v4::{
+        Config, V4,
+        packet::{self, Packet, Target, Token},
+    },
 };
 
 /// The first type of a packet, and how many are known.
@@ -66,7 +65,7 @@ pub fn v4(data: &[u8]) {
 struct V4World {
     now: Now,
     v4: V4,
-    config: V4Config,
+    config: Config,
     /// Pings of the machine that were not answered: to whom, and their hashes.
     pings: Vec<(SocketAddr, Token)>,
     proved: BTreeSet<SocketAddr>,
@@ -76,7 +75,7 @@ struct V4World {
 impl V4World {
     fn new() -> Self {
         let now = Now { mono: Instant::START, unix: Duration::from_secs(1_800_000_000) };
-        let config = V4Config::default();
+        let config = Config::default();
         let key: SecretKey = secret(0);
         let mut local = LocalRecord::new(key.clone(), 0);
         local.set_ip4(Some([11, 255, 0, 1].into())).unwrap();
@@ -192,6 +191,7 @@ impl V4World {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
@@ -209,6 +209,6 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("packet", packet), ("table", table), ("v4", v4)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("packet", packet), ("table", table), ("v4", v4)]);
     }
 }

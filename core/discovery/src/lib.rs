@@ -1,35 +1,37 @@
-//! Finding Ethereum nodes, with no I/O: the table and lookups that every version shares, and
-//! discovery v4.
+#![doc = include_str!("../README.md")]
+//!
+//! # What is where
 //!
 //! Shared by all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
 //! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`StoreOp`] (what to
 //! keep).
-//!
-//! Not here: whom to be connected to (`peering`), and sockets and disks (`peerage`).
 
-mod bond;
 mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod limiter;
 mod lookup;
-pub mod packet;
+mod own_record;
 mod revalidation;
 mod store;
 mod table;
-mod v4;
+pub mod v4;
 mod vote;
 mod walk;
 
 #[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
-pub use entry::Entry;
+pub use peerage_machine::{Instant, Machine, Now, Seed};
+pub use peerage_node::{Crypto, LocalRecord, NetList, Node, NodeId, PublicKey, Record, SecretKey};
+
+pub use entry::{Endpoints, Entry};
 pub use limiter::{Limiter, LimiterConfig, Rate};
 pub use lookup::{ALPHA, CLOSEST, Lookup};
+pub use own_record::LocalChange;
 pub use store::{SeedNode, StoreOp};
-pub use table::{Added, Bucket, Refusal, Removed, Table, TableConfig};
-pub use v4::{DropReason, Input, LocalChange, Output, QueryId, V4, V4Config, V4Stats};
+pub use table::{Added, Bucket, NoPlace, Removed, Table, TableConfig};
+pub use v4::{Input, Output, QueryId};
 pub use vote::{Family, Vote};
 pub use walk::Walk;

@@ -1,7 +1,7 @@
 //! The table: which nodes we know, how near they are, and how well each is known to answer.
 //!
 //! It decides who may stay, who is to be checked, and what counts as news of a node. Not here:
-//! packets, proofs, or where the time of a check comes from; both versions of discovery share it,
+//! packets, proofs, or where the time of a check comes from; all versions of discovery use it,
 //! each with a table of its own.
 //!
 //! Spec: [discv4, "Kademlia
@@ -57,7 +57,7 @@ pub enum Added {
     /// It is new, and in a bucket; it will be checked soon.
     New,
     /// It stays out, or as it was.
-    Refused(Refusal),
+    Refused(NoPlace),
     /// Its bucket is full: it waits for a place.
     Replacement,
     /// It was known, and its record, ports or endpoint are what was told now.
@@ -67,7 +67,7 @@ pub enum Added {
 /// Why the table does not take news of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum NoPlace {
     /// Its bucket has as many addresses of this subnet as one may have.
     #[error("the bucket has its share of this subnet")]
     BucketSubnet,
@@ -130,12 +130,11 @@ impl Table {
     pub fn poll_check(&mut self, now: Instant) -> Option<Node> {
         let buckets = &self.buckets;
         let idle = |id: &NodeId| {
-            buckets[index(&self.own, id)].get(id).is_some_and(|entry| !entry.is_checking)
+            buckets[index(&self.own, id)].get(id).is_some_and(|entry| !entry.is_checking())
         };
         let id = self.revalidation.poll(now, &mut self.random, idle)?;
         let entry = self.buckets[index(&self.own, &id)].get_mut(&id)?;
-        entry.is_checking = true;
-        Some(entry.node.clone())
+        entry.begin_check().then(|| entry.node.clone())
     }
 
     /// The node answered its check; `seq` is the sequence number of its record, if it said so.
@@ -145,13 +144,9 @@ impl Table {
     /// late answer, and one that moved meanwhile has not been checked where it is now.
     pub fn on_alive(&mut self, now: Instant, id: &NodeId, seq: Option<u64>) -> Option<Node> {
         let entry = self.buckets[index(&self.own, id)].get_mut(id)?;
-        if !entry.is_checking {
+        if !entry.on_alive(now) {
             return None;
         }
-        entry.is_checking = false;
-        entry.is_live = true;
-        entry.checks = entry.checks.saturating_add(1);
-        entry.last_seen = Some(now);
         let has_news = seq.is_some_and(|seq| seq > entry.seq());
         let node = has_news.then(|| entry.node.clone());
         self.revalidation.put(now, &mut self.random, *id, Pace::Slow);
@@ -162,12 +157,7 @@ impl Table {
     /// checked again. Means nothing for a node that is not being checked.
     pub fn on_dead(&mut self, now: Instant, id: &NodeId) -> Option<Removed> {
         let entry = self.buckets[index(&self.own, id)].get_mut(id)?;
-        if !entry.is_checking {
-            return None;
-        }
-        entry.is_checking = false;
-        entry.checks /= 3;
-        if entry.checks == 0 {
+        if entry.on_dead()? == 0 {
             return self.remove(now, id);
         }
         self.revalidation.put(now, &mut self.random, *id, Pace::Fast);
@@ -180,7 +170,7 @@ impl Table {
     /// could have, the endpoint stays; else the node is to be checked at its new one.
     pub fn on_record(&mut self, now: Instant, record: Record) -> Added {
         self.update(now, &Node::from_record(record), Source::Own)
-            .unwrap_or(Added::Refused(Refusal::Unknown))
+            .unwrap_or(Added::Refused(NoPlace::Unknown))
     }
 
     /// A query to the node was answered, or not. A node that has left too many in a row without an
@@ -188,14 +178,9 @@ impl Table {
     pub fn on_query(&mut self, now: Instant, id: &NodeId, is_answered: bool) -> Option<Removed> {
         let bucket = &mut self.buckets[index(&self.own, id)];
         let others = bucket.entries.len();
-        let entry = bucket.get_mut(id)?;
-        if is_answered {
-            entry.failures = 0;
-            entry.last_seen = Some(now);
-            return None;
-        }
-        entry.failures = entry.failures.saturating_add(1);
-        let is_hopeless = entry.failures >= self.config.max_query_failures
+        let failures = bucket.get_mut(id)?.on_query(now, is_answered);
+        let is_hopeless = !is_answered
+            && failures >= self.config.max_query_failures
             && others >= self.config.min_entries_to_drop;
         if is_hopeless { self.remove(now, id) } else { None }
     }
@@ -204,11 +189,11 @@ impl Table {
     pub fn remove(&mut self, now: Instant, id: &NodeId) -> Option<Removed> {
         let bucket = &mut self.buckets[index(&self.own, id)];
         if let Some(entry) = bucket.take_replacement(id) {
-            self.shares.remove(bucket, entry.endpoint.ip());
+            self.shares.remove(bucket, entry.endpoint().ip());
             return None;
         }
         let entry = bucket.take(id)?;
-        self.shares.remove(bucket, entry.endpoint.ip());
+        self.shares.remove(bucket, entry.endpoint().ip());
         self.revalidation.remove(id);
         let promoted = bucket.draw_replacement(&mut self.random).map(|mut entry| {
             let id = entry.id();
@@ -229,7 +214,7 @@ impl Table {
     /// those that are live.
     pub fn closest(&self, target: &NodeId, count: usize, live_only: bool) -> Vec<&Entry> {
         let mut entries: Vec<_> =
-            self.entries().filter(|entry| entry.is_live || !live_only).collect();
+            self.entries().filter(|entry| entry.is_live() || !live_only).collect();
         let order = |a: &&Entry, b: &&Entry| target.cmp_distance(&a.id(), &b.id());
         if count < entries.len() {
             // Of the few hundred nodes, only those wanted are sorted.
@@ -273,7 +258,7 @@ impl Table {
 
     /// How many nodes are live.
     pub fn live(&self) -> usize {
-        self.entries().filter(|entry| entry.is_live).count()
+        self.entries().filter(|entry| entry.is_live()).count()
     }
 
     /// Whether no node is in the table.
@@ -300,17 +285,17 @@ impl Table {
     fn add(&mut self, now: Instant, node: Node, source: Source) -> Added {
         let id = node.id();
         if id == self.own {
-            return Added::Refused(Refusal::Own);
+            return Added::Refused(NoPlace::Own);
         }
         if let Some(added) = self.update(now, &node, source) {
             return added;
         }
         let Some(endpoint) = self.config.endpoint(&node) else {
-            return Added::Refused(Refusal::NoEndpoint);
+            return Added::Refused(NoPlace::NoEndpoint);
         };
         let bucket = &mut self.buckets[index(&self.own, &id)];
-        if let Err(refusal) = self.shares.add(bucket, endpoint.ip()) {
-            return Added::Refused(refusal);
+        if let Err(no_place) = self.shares.add(bucket, endpoint.ip()) {
+            return Added::Refused(no_place);
         }
         let mut entry = Entry::new(place(node, endpoint), endpoint, now);
         if source == Source::Inbound {
@@ -325,7 +310,7 @@ impl Table {
         if bucket.replacements.len() > self.config.replacements
             && let Some(oldest) = bucket.replacements.pop_front()
         {
-            self.shares.remove(bucket, oldest.endpoint.ip());
+            self.shares.remove(bucket, oldest.endpoint().ip());
         }
         Added::Replacement
     }
@@ -344,23 +329,22 @@ impl Table {
             || source == Source::Inbound && entry.node.record().is_none() && *news != entry.node;
         let told = self.config.endpoint(news);
         let endpoint = match source {
-            Source::Inbound => told.unwrap_or(entry.endpoint),
+            Source::Inbound => told.unwrap_or(entry.endpoint()),
             Source::Found | Source::Own if !is_newer => return Some(Added::Known),
             Source::Found | Source::Own => stated(entry, news, told),
         };
-        let (old, node) = (entry.endpoint, if is_base { news.clone() } else { entry.node.clone() });
+        let (old, node) =
+            (entry.endpoint(), if is_base { news.clone() } else { entry.node.clone() });
         if old == endpoint && !is_base {
             return Some(Added::Known);
         }
-        if let Err(refusal) = self.shares.swap(bucket, old.ip(), endpoint.ip()) {
-            return Some(Added::Refused(refusal));
+        if let Err(no_place) = self.shares.swap(bucket, old.ip(), endpoint.ip()) {
+            return Some(Added::Refused(no_place));
         }
         let entry = bucket.find_mut(&id).expect("because it was there above");
         entry.node = place(node, endpoint);
         if old != endpoint {
-            entry.endpoint = endpoint;
-            entry.is_live = false;
-            entry.is_checking = false;
+            entry.move_to(endpoint);
             if bucket.get(&id).is_some() {
                 self.revalidation.put(now, &mut self.random, id, Pace::Fast);
             }
@@ -387,14 +371,14 @@ enum Source {
 /// A record is the node's own word, but may still point us at the network we are in, or state what
 /// only its neighbours can use. Then it goes on being asked where it was.
 fn stated(entry: &Entry, news: &Node, told: Option<SocketAddr>) -> SocketAddr {
-    let keeps = news.udp_endpoints().contains(&entry.endpoint)
+    let keeps = news.udp_endpoints().contains(&entry.endpoint())
         || entry.node.record().is_some_and(|old| {
             // It says what it said before, and was heard elsewhere since.
             Node::from_record(old.clone()).udp_endpoints() == news.udp_endpoints()
         });
     match told {
-        Some(told) if !keeps && check_relay(entry.endpoint.ip(), told.ip()).is_ok() => told,
-        _ => entry.endpoint,
+        Some(told) if !keeps && check_relay(entry.endpoint().ip(), told.ip()).is_ok() => told,
+        _ => entry.endpoint(),
     }
 }
 

@@ -6,30 +6,30 @@
 //! Spec: [discv4.md](https://github.com/ethereum/devp2p/blob/master/discv4.md).
 
 mod asks;
+mod bonds;
 mod config;
 mod inbound;
 mod io;
-mod local;
 mod outbound;
+pub mod packet;
 mod pings;
 mod search;
 
 use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
-pub use config::{DropReason, V4Config, V4Stats};
-pub use io::{Input, LocalChange, Output, QueryId};
+pub use config::{Config, DropReason, Stats};
+pub use io::{Input, Output, QueryId};
 use peerage_machine::{ExpiringMap, Instant, Machine, Now, Random, Seed, deque_memory, list_bound};
 use peerage_node::{LocalRecord, Node, NodeId, Policy, Record, SecretKey};
 
 use self::{
-    asks::{Asks, For, What},
-    local::Local,
-    pings::{Pings, Why},
+    asks::{Asks, RecordFor, Request},
+    bonds::{Bonds, Claimant},
+    pings::{PingPurpose, Pings},
     search::{MAX_RUNNING, Searches},
 };
 use crate::{
-    ALPHA, Added, CLOSEST, Limiter, Removed, SeedNode, StoreOp, Table, Vote, Walk,
-    bond::{Bonds, Peer},
+    ALPHA, Added, CLOSEST, Limiter, Removed, SeedNode, StoreOp, Table, Walk, own_record::OwnRecord,
 };
 
 /// Nodes that wait until they may be asked something. As many prove themselves in a second at most,
@@ -59,10 +59,9 @@ const EMPTY_REFRESH_MAX: Duration = Duration::from_secs(60);
 /// declared.
 #[derive(Debug)]
 pub struct V4 {
-    config: V4Config,
+    config: Config,
     key: SecretKey,
-    local: Local,
-    vote: Vote,
+    own: OwnRecord,
     table: Table,
     bonds: Bonds,
     limiter: Limiter,
@@ -78,7 +77,7 @@ pub struct V4 {
     /// Refreshes in a row that brought no more nodes.
     vain_refreshes: u32,
     random: Random,
-    stats: V4Stats,
+    stats: Stats,
     outputs: VecDeque<Output>,
 }
 
@@ -90,7 +89,7 @@ impl V4 {
     ///
     /// If `local` is the record of another key.
     pub fn new(
-        config: V4Config,
+        config: Config,
         key: SecretKey,
         local: LocalRecord,
         seeds: Vec<SeedNode>,
@@ -101,8 +100,7 @@ impl V4 {
         let mut random = Random::from_seed(seed);
         let own = key.public().id();
         let mut v4 = Self {
-            local: Local::new(local),
-            vote: Vote::new(),
+            own: OwnRecord::new(local, config.vote_interval),
             table: Table::new(own, config.table.clone(), random.fork()),
             bonds: Bonds::new(config.bond_lifetime),
             limiter: Limiter::new(config.limiter.clone()),
@@ -115,16 +113,16 @@ impl V4 {
             refreshed_at: 0,
             vain_refreshes: 0,
             random,
-            stats: V4Stats::default(),
+            stats: Stats::default(),
             outputs: VecDeque::new(),
             config,
             key,
         };
-        v4.outputs.push_back(Output::Store(StoreOp::Seq(v4.local.current().seq())));
+        v4.outputs.push_back(Output::Store(StoreOp::Seq(v4.own.current().seq())));
         for SeedNode { node, last_pong } in seeds {
             if let Some(to) = v4.endpoint(now, &node) {
-                let peer = Peer { ip: to.ip(), id: node.id() };
-                v4.bonds.restore(now.mono, peer, now.unix.saturating_sub(last_pong));
+                let claimant = Claimant { ip: to.ip(), id: node.id() };
+                v4.bonds.restore(now.mono, claimant, now.unix.saturating_sub(last_pong));
             }
             v4.add_found(now, node);
         }
@@ -141,11 +139,11 @@ impl V4 {
 
     /// Our record, as it is announced now.
     pub const fn local_record(&self) -> &Record {
-        self.local.current()
+        self.own.current()
     }
 
     /// What was counted since the start.
-    pub const fn stats(&self) -> &V4Stats {
+    pub const fn stats(&self) -> &Stats {
         &self.stats
     }
 
@@ -164,7 +162,7 @@ impl V4 {
     ///
     /// Cheap enough to be asked for after each event, once the outputs are drained.
     pub fn memory(&self) -> usize {
-        self.vote.memory()
+        self.own.memory()
             + self.table.memory()
             + self.bonds.memory()
             + self.limiter.memory()
@@ -181,7 +179,7 @@ impl V4 {
     /// The most that [`memory`](Self::memory) is with these settings whatever comes in, once the
     /// outputs are drained, while at most `commands` requests of the driver are under way and at
     /// most `seeds` seeds were there at the start.
-    pub fn memory_bound(config: &V4Config, commands: usize, seeds: usize) -> usize {
+    pub fn memory_bound(config: &Config, commands: usize, seeds: usize) -> usize {
         let entries = config.table.max_entries();
         // The walk's and each lookup's; and for the table, one per node that it has.
         let finds = ALPHA * (1 + MAX_RUNNING);
@@ -189,7 +187,7 @@ impl V4 {
         // What one call puts out at most: news of all that settles and all that is checked, and the
         // datagrams for all requests. The room for it is kept.
         let outputs = MAX_SETTLING + 2 * entries + 4 * asks + config.bootnodes.len() + seeds;
-        Vote::memory_bound()
+        OwnRecord::memory_bound()
             + Table::memory_bound(&config.table)
             + Bonds::memory_bound()
             + Limiter::memory_bound(&config.limiter)
@@ -208,20 +206,20 @@ impl V4 {
             Input::Datagram { from, bytes } => self.on_datagram(now, from, bytes),
             Input::Local(change) => {
                 // The driver has checked that it fits; if not, the record stays as it is.
-                if let Ok(Some(record)) = self.local.change(change) {
+                if let Ok(Some(record)) = self.own.change(change) {
                     self.on_local_record(record);
                 }
             }
             Input::Lookup { id, target } => self.look_up(now, id, target),
             Input::Ping { id, node } => match self.endpoint(now, &node) {
                 Some(to) => {
-                    let peer = Peer { ip: to.ip(), id: node.id() };
-                    self.ping(now, peer, to, Why::Command(id));
+                    let claimant = Claimant { ip: to.ip(), id: node.id() };
+                    self.ping(now, claimant, to, PingPurpose::Command(id));
                 }
                 None => self.outputs.push_back(Output::PingFailed { id }),
             },
             Input::RequestRecord { id, node } => {
-                if !self.ask(now, node, What::Record(For::Command(id))) {
+                if !self.ask(now, node, Request::Record(RecordFor::Command(id))) {
                     self.outputs.push_back(Output::Record { id, record: None });
                 }
             }
@@ -240,7 +238,7 @@ impl V4 {
             let Some(node) = self.table.poll_check(now.mono) else { continue };
             let id = node.id();
             match self.endpoint(now, &node) {
-                Some(to) => self.ping(now, Peer { ip: to.ip(), id }, to, Why::Check),
+                Some(to) => self.ping(now, Claimant { ip: to.ip(), id }, to, PingPurpose::Check),
                 None => self.on_check_failed(now, id),
             }
         }
@@ -348,8 +346,8 @@ impl Machine for V4 {
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        while let Some((peer, pending)) = self.pings.pop_due(now.mono) {
-            self.on_ping_timeout(now, peer, pending);
+        while let Some((claimant, ping)) = self.pings.pop_due(now.mono) {
+            self.on_ping_timeout(now, claimant, ping);
         }
         while let Some(id) = self.asks.pop_due(now.mono) {
             self.on_ask_due(now, id);

@@ -1,16 +1,6 @@
-//! The contract that every Peerage machine keeps, and the few things a machine may know of the
-//! outside: the time it is told, timers it hopes for, and randomness it was seeded with.
+#![doc = include_str!("../README.md")]
 //!
-//! A *machine* is a value that decides and does no I/O. Its driver tells it what happened, then
-//! drains what it wants done:
-//!
-//! ```text
-//!   driver                                  machine
-//!     | handle_input(now, bytes/command) ---->|
-//!     | handle_timeout(now) ----------------->|
-//!     |<---- poll_output() until None --------|   sends, events, requests
-//!     |<---- poll_timeout() ------------------|   when to call handle_timeout next
-//! ```
+//! # Rules
 //!
 //! **The drain rule.** After every call that takes `&mut self` (an input, a timeout, a command),
 //! the driver drains [`Machine::poll_output`] to `None` and then asks [`Machine::poll_timeout`]
@@ -19,11 +9,11 @@
 //! **The same seed, the same trace.** With the same seed and the same inputs a machine gives the
 //! same outputs, byte for byte: it reads no clock, draws from no global generator, and iterates
 //! over no unordered map. `core/clippy.toml` enforces what a linter can see of that.
-//!
-//! This crate is not a runtime: drivers live in the `peerage` server (sockets) and in the
-//! simulator.
 
 mod expiring;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory;
 mod random;
 mod time;

@@ -5,10 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
-#[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
-
 use crate::{
     MAX_RECORD_SIZE, Node, Record, SecretKey,
     record::{assemble, scheme},
@@ -61,6 +57,7 @@ pub fn url(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
@@ -80,6 +77,6 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("record", record), ("url", url)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("record", record), ("url", url)]);
     }
 }

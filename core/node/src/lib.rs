@@ -1,7 +1,4 @@
-//! What an Ethereum node is: its key and id, its record, the textual forms people paste, and the
-//! endpoints and subnets it may be reached at; and the policy of who may be talked to.
-//!
-//! Not here: how a node is found (`discovery`), or whether to be connected to it (`peering`).
+#![doc = include_str!("../README.md")]
 
 mod distance;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -15,6 +12,8 @@ mod policy;
 mod reach;
 mod record;
 mod subnet;
+
+pub use peerage_machine::Random;
 
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};

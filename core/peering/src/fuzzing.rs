@@ -7,9 +7,6 @@
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
 mod names;
-#[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +18,7 @@ use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId, Policy};
 use peerage_rlpx::{DisconnectReason, Fault, Local};
 
-use self::names::{endpoint, id, key, node, node_at, number};
+use self::names::{Numbers, endpoint, id, key, node, node_at};
 use crate::{
     Config, Limits, Server, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
@@ -51,6 +48,8 @@ enum Stage {
 struct Driver {
     settings: Config,
     server: Server,
+    /// Of the nodes that operations name.
+    numbers: Numbers,
     now: Now,
     next_conn: u64,
     conns: BTreeMap<ConnId, Stage>,
@@ -83,6 +82,7 @@ impl Driver {
         let mut driver = Self {
             settings: config.clone(),
             server: Server::new(config, [5; 32]),
+            numbers: Numbers::of(10..=17),
             now: Now::default(),
             next_conn: 0,
             conns: BTreeMap::new(),
@@ -312,8 +312,8 @@ impl Driver {
                 assert!(!self.stopping && !addresses.is_empty());
                 assert!(self.are_allowed(&addresses), "{addresses:?} is forbidden");
                 self.dialed.insert(dial, addresses);
-                let n = number(&key.id());
-                assert_ne!(n, 1, "dialed ourselves");
+                assert_ne!(key.id(), id(1), "dialed ourselves");
+                let n = self.numbers.number(&key.id());
                 assert!(!self.peers.contains_key(&key.id()), "dialed a peer");
                 let twice =
                     self.dials.iter().any(|(of, node)| *node == n && !self.cancelled.contains(of));
@@ -419,13 +419,14 @@ pub fn server(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[("server", server)]);
+        replay(env!("CARGO_MANIFEST_DIR"), &[("server", server)]);
     }
 
     proptest! {

@@ -1,11 +1,6 @@
-//! Whom to be connected to: admission at two checkpoints, slots, dial scheduling, inbound
-//! throttles.
+#![doc = include_str!("../README.md")]
 //!
-//! One machine, [`Server`], decides; a driver carries the messages of [`envelope`]. It is the
-//! modern form of go-ethereum's `run` loop and dial scheduler.
-//!
-//! Not here: how a connection works (`rlpx`), how nodes are found (`discovery`), sockets
-//! (`peerage`).
+//! The machine is [`Server`], its messages are in [`envelope`].
 
 mod admission;
 mod config;
@@ -15,10 +10,16 @@ pub mod envelope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;
+mod race;
 mod server;
 pub mod tie;
+
+pub use peerage_machine::{Instant, Machine, Now, Seed};
+pub use peerage_node::{NetList, Node, NodeId, PublicKey};
+pub use peerage_rlpx::{DisconnectReason, Fault};
 
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;
+pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};

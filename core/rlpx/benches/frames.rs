@@ -5,33 +5,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-#[path = "support/limit.rs"]
-mod limit;
-#[path = "support/payload.rs"]
-mod payload;
-mod support;
-
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use peerage_bench::{KINDS, Limit, SIZES, race, time};
 use peerage_machine::Random;
 use peerage_node::SecretKey;
 use peerage_rlpx::{Egress, Ingress, Initiator, MAX_FRAME, accept};
-
-use crate::{
-    limit::Limit,
-    payload::{KINDS, SIZES},
-    support::time,
-};
 
 /// A message id like those of a capability.
 const CODE: u64 = 0x10;
 
 fn main() {
-    let mut criterion = support::criterion();
+    let mut criterion = peerage_bench::criterion();
     with_criterion(&mut criterion);
     criterion.final_summary();
-    if support::wants_tables() {
+    if peerage_bench::wants_tables() {
         table();
     }
 }
@@ -66,7 +55,7 @@ struct Contest<'a> {
 
 impl<'a> Contest<'a> {
     fn new(payload: &'a [u8]) -> Self {
-        let room = limit::HEAD + 1 + snap::raw::max_compress_len(payload.len()) + 32;
+        let room = Limit::room(payload.len());
         let mut contest = Self {
             payload,
             halves: halves(),
@@ -192,7 +181,7 @@ fn table() {
             for (name, size) in SIZES {
                 let payload = make(size);
                 let (mut a, mut b) = (Contest::new(&payload), Contest::new(&payload));
-                let (ours, limit) = support::race(|n| ours(&mut a, n), |n| limit(&mut b, n));
+                let (ours, limit) = race(|n| ours(&mut a, n), |n| limit(&mut b, n));
                 println!(
                     "| {operation} | {name} | {kind} | {ours:.0} | {limit:.0} | {:.0} | {:.1} | {:.2} |",
                     1e9 / ours,

@@ -5,19 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-mod support;
-
 use std::{hint::black_box, time::Duration};
 
+use peerage_bench::{race, time};
 use peerage_machine::Random;
 use peerage_node::SecretKey;
 use peerage_rlpx::{Initiator, Secrets, accept};
 use secp256k1::{Message, PublicKey, SECP256K1, ecdh::shared_secret_point};
 
-use crate::support::{race, time};
-
 fn main() {
-    let mut criterion = support::criterion();
+    let mut criterion = peerage_bench::criterion();
     let mut contest = Contest::new();
     let mut group = criterion.benchmark_group("handshake");
     group.bench_function("peerage", |bencher| bencher.iter(|| contest.handshake()));
@@ -27,7 +24,7 @@ fn main() {
     }
     group.finish();
     criterion.final_summary();
-    if support::wants_tables() {
+    if peerage_bench::wants_tables() {
         table();
     }
 }

@@ -6,9 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
 mod pair;
-#[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
 
 use alloy_rlp::Header;
 use arbitrary::Unstructured;
@@ -289,6 +286,7 @@ pub fn seed_plaintext() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use peerage_machine::fuzzing::replay;
     use proptest::prelude::*;
 
     use super::*;
@@ -306,15 +304,18 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay::all(&[
-            ("auth", auth),
-            ("ack", ack),
-            ("frames", frames),
-            ("snappy", snappy),
-            ("hello", hello),
-            ("disconnect", disconnect),
-            ("connection_pair", connection_pair),
-            ("peer", peer),
-        ]);
+        replay(
+            env!("CARGO_MANIFEST_DIR"),
+            &[
+                ("auth", auth),
+                ("ack", ack),
+                ("frames", frames),
+                ("snappy", snappy),
+                ("hello", hello),
+                ("disconnect", disconnect),
+                ("connection_pair", connection_pair),
+                ("peer", peer),
+            ],
+        );
     }
 }

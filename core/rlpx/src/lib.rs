@@ -1,8 +1,4 @@
-//! One RLPx connection from its first byte to its last, with no I/O
-//! ([rlpx.md](https://github.com/ethereum/devp2p/blob/master/rlpx.md)).
-//!
-//! Here: ECIES, the encryption handshake, frames, snappy, Hello and capability negotiation, ping,
-//! disconnect, deadlines. Not here: whom to talk to (`peering`), sockets and tasks (`peerage`).
+#![doc = include_str!("../README.md")]
 
 mod capability;
 mod code;
@@ -19,6 +15,9 @@ mod hello;
 mod mac;
 mod negotiate;
 mod reason;
+
+pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
+pub use peerage_node::{PublicKey, SecretKey};
 
 pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Shared};
 pub use connection::{

@@ -18,7 +18,6 @@ use peerage_machine::Random;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
-    sync::watch,
     task::JoinSet,
 };
 
@@ -48,9 +47,6 @@ pub(crate) struct Faults {
     pub(crate) lose_in: u64,
     /// One datagram in so many arrives twice.
     pub(crate) duplicate_in: u64,
-    /// From the dialing end, nothing passes beyond so many bytes behind the end of its first packet
-    /// (before it, if negative), until it is let go.
-    pub(crate) hold_after: Option<i64>,
 }
 
 /// What a proxy has done.
@@ -73,10 +69,6 @@ pub(crate) struct Counts {
 pub(crate) struct TcpProxy {
     pub(crate) addr: SocketAddr,
     pub(crate) counts: Arc<Counts>,
-    /// Whether a stream is held.
-    pub(crate) held: watch::Receiver<bool>,
-    /// Lets go what is held.
-    pub(crate) release: watch::Sender<bool>,
     _tasks: JoinSet<()>,
 }
 
@@ -84,8 +76,6 @@ struct Shared {
     faults: Faults,
     counts: Arc<Counts>,
     random: Mutex<Random>,
-    hold: watch::Sender<bool>,
-    released: watch::Receiver<bool>,
 }
 
 impl TcpProxy {
@@ -94,10 +84,8 @@ impl TcpProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
         let counts = Arc::new(Counts::default());
-        let (hold, held) = watch::channel(false);
-        let (release, released) = watch::channel(false);
         let random = Mutex::new(Random::from_seed([faults.seed.to_le_bytes()[0]; 32]));
-        let shared = Arc::new(Shared { faults, counts: counts.clone(), random, hold, released });
+        let shared = Arc::new(Shared { faults, counts: counts.clone(), random });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut streams = JoinSet::new();
@@ -107,7 +95,7 @@ impl TcpProxy {
                 while streams.try_join_next().is_some() {}
             }
         });
-        Ok(Self { addr, counts, held, release, _tasks: tasks })
+        Ok(Self { addr, counts, _tasks: tasks })
     }
 }
 
@@ -119,8 +107,8 @@ async fn forward(here: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
     }
     let (read_here, write_here) = here.into_split();
     let (read_there, write_there) = there.into_split();
-    let out = pump(read_here, write_there, &shared, shared.faults.hold_after);
-    let back = pump(read_there, write_here, &shared, None);
+    let out = pump(read_here, write_there, &shared);
+    let back = pump(read_there, write_here, &shared);
     tokio::pin!(out, back);
     // A reset of either direction is the end of both; the end of one is not.
     let (first, is_out) = tokio::select! {
@@ -133,45 +121,22 @@ async fn forward(here: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Forwards one direction to its end. An error is a reset, ours or somebody else's.
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    shared: &Shared,
-    hold_after: Option<i64>,
-) -> io::Result<()> {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) -> io::Result<()> {
     let faults = shared.faults;
     let mut buffer = vec![0; 16 << 10];
-    // The first packet says in its first two bytes how long it is.
-    let (mut seen, mut first) = (0_u64, None);
     loop {
         let size = from.read(&mut buffer).await?;
         if size == 0 {
             return to.shutdown().await;
         }
         let mut rest = &mut buffer[..size];
-        if first.is_none() && rest.len() >= 2 {
-            first = Some(2 + u64::from(u16::from_be_bytes([rest[0], rest[1]])));
-        }
         while !rest.is_empty() {
             let mut cut = rest.len() as u64;
             if faults.split > 0 {
                 cut = cut.min(1 + shared.below(faults.split));
             }
-            let limit =
-                hold_after.zip(first).map(|(after, first)| first.saturating_add_signed(after));
-            if let Some(limit) = limit.filter(|limit| seen + cut > *limit) {
-                if seen >= limit {
-                    shared.hold.send_replace(true);
-                    let mut released = shared.released.clone();
-                    // Ends too if nobody is left to let go.
-                    let _ = released.wait_for(|released| *released).await;
-                } else {
-                    cut = limit - seen;
-                }
-            }
             let (piece, tail) = rest.split_at_mut(usize::try_from(cut).unwrap());
             rest = tail;
-            seen += cut;
             shared.counts.pieces.fetch_add(1, Ordering::Relaxed);
             shared.wait(faults.delay).await;
             if shared.one_in(faults.stall_in) {
@@ -249,10 +214,8 @@ impl UdpProxy {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
         let addr = socket.local_addr()?;
         let counts = Arc::new(Counts::default());
-        let (hold, _) = watch::channel(false);
-        let (_, released) = watch::channel(false);
         let random = Mutex::new(Random::from_seed([faults.seed.to_le_bytes()[0]; 32]));
-        let shared = Arc::new(Shared { faults, counts: counts.clone(), random, hold, released });
+        let shared = Arc::new(Shared { faults, counts: counts.clone(), random });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut clients: BTreeMap<SocketAddr, Arc<UdpSocket>> = BTreeMap::new();

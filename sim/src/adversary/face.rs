@@ -7,13 +7,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use peerage_discovery::packet::{
+use peerage_discovery::v4::packet::{
     Endpoint, EnrRequest, EnrResponse, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, Ping,
     Pong, Target, Token,
 };
 use peerage_node::{Crypto, LocalRecord, Node, NodeId, PublicKey, SecretKey};
 
-use crate::io::Io;
+use crate::world::Io;
 
 /// Others that it remembers, at most.
 const MAX_KNOWN: usize = 256;

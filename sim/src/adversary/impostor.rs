@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerage_discovery::packet::Neighbor;
+use peerage_discovery::v4::packet::Neighbor;
 use peerage_node::{Node, PublicKey};
 use peerage_rlpx::{
     Capability, CapabilityName, Hello, Initiator, P2P_VERSION, Secrets, accept, packet_size,
@@ -12,7 +12,7 @@ use super::{
     face::{Asked, another_key},
     mimic::{Body, Plot},
 };
-use crate::{io::Io, net::Socket};
+use crate::world::{Io, Socket};
 
 /// Says in Hello that it is somebody else; tells that others are where it is, and answers for them.
 #[derive(Debug, Default)]

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use peerage_discovery::packet::{Endpoint, MAX_NEIGHBORS, Neighbor, Neighbors, Packet};
+use peerage_discovery::v4::packet::{Endpoint, MAX_NEIGHBORS, Neighbor, Neighbors, Packet};
 use peerage_node::Node;
 
 use super::{
     face::{Asked, another_key, expiration},
     mimic::{Body, Plot},
 };
-use crate::io::Io;
+use crate::world::Io;
 
 /// Tells of third parties, of nobody, and of places where no node can be.
 #[derive(Debug)]

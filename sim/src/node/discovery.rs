@@ -5,13 +5,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_discovery::{Input as Asked, LocalChange, Output, QueryId, V4};
-use peerage_machine::{Instant, Machine as _, Random, Seed};
+use peerage_discovery::{Input as Asked, LocalChange, Output, QueryId, v4::V4};
+use peerage_machine::{Machine as _, Random, Seed};
 use peerage_node::{LocalRecord, Node as Named};
 use peerage_peering::envelope::{Input, LocateId};
 
-use super::{Mail, Node, NodeDb, NodeSpec, Question, token};
-use crate::io::Io;
+use super::{Mail, Node, NodeDb, NodeFact, NodeSpec, Question, token};
+use crate::world::{Io, Way};
 
 /// The machine, and who waits for its answers.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Discovery {
     pub(super) v4: V4,
     queries: BTreeMap<QueryId, LocateId>,
     next_query: u64,
-    /// The last mail to peering.
-    sent: Instant,
+    /// Of mail to peering.
+    to_peering: Way,
 }
 
 impl Discovery {
@@ -29,7 +29,7 @@ impl Discovery {
         let now = io.now();
         let seeds = db.seeds(now.unix, &mut random);
         for seed in &seeds {
-            io.ledger.on_seed(io.host, seed);
+            io.report(&NodeFact::Seed { udp: seed.node.udp_endpoints() });
         }
         let mut local = LocalRecord::new(spec.key.clone(), db.seq);
         let fits = "because an address and ports fit into an empty record";
@@ -53,7 +53,7 @@ impl Discovery {
             };
             v4.handle_input(now, Asked::Local(change));
         }
-        Self { v4, queries: BTreeMap::new(), next_query: 0, sent: io.at }
+        Self { v4, queries: BTreeMap::new(), next_query: 0, to_peering: Way::default() }
     }
 }
 
@@ -66,7 +66,6 @@ impl Node {
         bytes: &[u8],
     ) {
         let Some(discovery) = &mut self.discovery else { return };
-        io.ledger.on_received(io.host, from, bytes);
         discovery.v4.handle_input(io.now(), Asked::Datagram { from, bytes });
         self.drain_discovery(io, db);
     }
@@ -101,18 +100,17 @@ impl Node {
         while let Some(output) = discovery.v4.poll_output() {
             match output {
                 Output::Send { to, bytes } => {
-                    io.ledger.on_sent(io.at, io.host, to, &bytes);
                     io.send(to, bytes);
                 }
                 Output::Candidate(node) => {
-                    let input = Box::new(Input::Candidate { node });
-                    io.mail(&mut discovery.sent, Mail::Peering(input));
+                    let input = Input::Candidate { node };
+                    io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                 }
                 Output::LocalRecord(record) => self.record = Some(record),
                 Output::Resolved { id, node } => {
                     if let Some(locate) = discovery.queries.remove(&id) {
-                        let input = Box::new(Input::Located { locate, node });
-                        io.mail(&mut discovery.sent, Mail::Peering(input));
+                        let input = Input::Located { locate, node };
+                        io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                     }
                 }
                 Output::Store(op) => db.apply(op),

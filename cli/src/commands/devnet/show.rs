@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{demo::Live, mesh::Mesh};
 use crate::{
-    commands::run::report,
+    event,
     output::{self, Fields},
 };
 
@@ -83,7 +83,7 @@ impl Show {
     /// A server reports something, which `mesh` knows already.
     pub(super) fn event(&mut self, node: usize, event: &Event, mesh: &Mesh) -> io::Result<()> {
         if self.json
-            && let Some(mut value) = report::event_json(event)
+            && let Some(mut value) = event::to_json(event)
         {
             value["node"] = node.into();
             output::json_line(&value)?;

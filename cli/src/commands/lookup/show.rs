@@ -6,16 +6,13 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use peerage::{DiscoveryError, LookupResult, LookupStep, Node, NodeId, PongInfo};
 use serde_json::json;
 
 use crate::{
-    commands::{
-        ping::{millis, millis_text},
-        run::report::short,
-    },
-    output::{self, Fields},
+    output::{self, Fields, status_line},
+    value::{millis, millis_text, short},
 };
 
 /// The display of one lookup.
@@ -32,12 +29,7 @@ impl Show {
     /// Events for programs; or, for people, steps on standard error and the result on standard
     /// output.
     pub(super) fn new(json: bool, progress: MultiProgress) -> Self {
-        let status =
-            if json { ProgressBar::hidden() } else { progress.add(ProgressBar::new_spinner()) };
-        status.set_style(
-            ProgressStyle::with_template("{spinner} {msg}")
-                .expect("because the template is a constant that was tried"),
-        );
+        let status = status_line(json, &progress);
         Self { json, progress, status, asked: 0, answered: 0, told: 0 }
     }
 

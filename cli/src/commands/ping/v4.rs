@@ -6,11 +6,11 @@ use peerage::{DiscoveryError, Node, PongInfo, Record, SecretKey, Server};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::{millis, millis_text};
 use crate::{
     failure::Failure,
     output::{self, Fields},
     probe,
+    value::{millis, millis_text},
 };
 
 /// What is asked, and how the answer is told.

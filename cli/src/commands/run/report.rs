@@ -5,12 +5,16 @@ use std::{
     time::Instant,
 };
 
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
-use peerage::{Event, NodeId, PeerInfo, Record, Server, TableEntry};
-use serde_json::{Value, json};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar};
+use peerage::{Event, Server, TableEntry};
+use serde_json::json;
 
 use super::table;
-use crate::{echo::Echoed, output, reason};
+use crate::{
+    echo::Echoed,
+    event,
+    output::{self, status_line},
+};
 
 /// Where events go.
 pub(crate) struct Report {
@@ -25,12 +29,7 @@ pub(crate) struct Report {
 impl Report {
     /// Events go to standard output; for people, a status line is drawn in `progress`.
     pub(crate) fn new(json: bool, progress: MultiProgress) -> Self {
-        let status =
-            if json { ProgressBar::hidden() } else { progress.add(ProgressBar::new_spinner()) };
-        status.set_style(
-            ProgressStyle::with_template("{spinner} {msg}")
-                .expect("because the template is a constant that was tried"),
-        );
+        let status = status_line(json, &progress);
         Self { json, progress, status, began: Instant::now(), messages: 0, bytes: 0 }
     }
 
@@ -63,12 +62,12 @@ impl Report {
     /// Something happened to a peer.
     pub(crate) fn event(&self, event: &Event) -> io::Result<()> {
         if self.json {
-            return match event_json(event) {
+            return match event::to_json(event) {
                 Some(value) => output::json_line(&value),
                 None => Ok(()),
             };
         }
-        match event_text(event) {
+        match event::to_text(event) {
             Some(line) => self.text(&line),
             None => Ok(()),
         }
@@ -134,84 +133,4 @@ impl Report {
     fn text(&self, text: &str) -> io::Result<()> {
         self.progress.suspend(|| output::text(text))
     }
-}
-
-/// The event for programs; `None` for those that concern nobody outside.
-pub(crate) fn event_json(event: &Event) -> Option<Value> {
-    let value = match event {
-        Event::PeerAdded { peer } => json!({
-            "event": "peer_added",
-            "id": peer.id.to_string(),
-            "client": peer.client,
-            "caps": texts(&peer.capabilities),
-            "shared": texts(&peer.shared),
-            "inbound": peer.inbound,
-            "remote": remote(peer),
-        }),
-        Event::PeerDropped { id, fault, duration, .. } => json!({
-            "event": "peer_dropped",
-            "id": id.to_string(),
-            "reason": reason::name(fault.reason()),
-            "reason_code": fault.reason().code(),
-            "why": fault.to_string(),
-            "by_us": fault.is_by_us(),
-            "duration_ms": duration.as_millis() as u64,
-        }),
-        Event::DialFailed { id, why, retry_in } => json!({
-            "event": "dial_failed",
-            "id": id.to_string(),
-            "why": why.to_string(),
-            "retry_ms": retry_in.map(|wait| wait.as_millis() as u64),
-        }),
-        Event::LocalNodeChanged { node } => json!({
-            "event": "local_node",
-            "enode": node.enode_url(),
-            "enr": node.record().map(ToString::to_string),
-            "seq": node.record().map(Record::seq),
-        }),
-        Event::Lagged { missed } => json!({ "event": "lagged", "missed": missed }),
-        _ => return None,
-    };
-    Some(value)
-}
-
-/// The event for people, a line.
-fn event_text(event: &Event) -> Option<String> {
-    let line = match event {
-        Event::PeerAdded { peer } => format!(
-            "+ {} {} {} {}, {}\n",
-            short(&peer.id),
-            if peer.inbound { "from" } else { "at" },
-            remote(peer).unwrap_or_else(|| "a stream".into()),
-            output::printable(&peer.client),
-            texts(&peer.capabilities).join(" "),
-        ),
-        Event::PeerDropped { id, fault, duration, .. } => {
-            format!("- {} {fault}, after {}\n", short(id), HumanDuration(*duration))
-        }
-        Event::DialFailed { id, why, retry_in } => {
-            let again = match retry_in {
-                Some(wait) => format!("; again in {}", HumanDuration(*wait)),
-                None => String::new(),
-            };
-            format!("! {} {why}{again}\n", short(id))
-        }
-        Event::LocalNodeChanged { node } => format!("= we are now {}\n", node.enode_url()),
-        Event::Lagged { missed } => format!("! {missed} events came too fast to be shown\n"),
-        _ => return None,
-    };
-    Some(line)
-}
-
-fn remote(peer: &PeerInfo) -> Option<String> {
-    peer.remote.map(|address| address.to_string())
-}
-
-fn texts(capabilities: &[peerage::Capability]) -> Vec<String> {
-    capabilities.iter().map(ToString::to_string).collect()
-}
-
-/// Enough of an id to tell nodes apart on a screen.
-pub(crate) fn short(id: &NodeId) -> String {
-    hex::encode(&id.0[..4])
 }

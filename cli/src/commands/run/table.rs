@@ -4,7 +4,7 @@ use indicatif::HumanDuration;
 use peerage::{Record, Server, TableEntry};
 use serde_json::{Value, json};
 
-use super::report::short;
+use crate::value::short;
 
 /// The nodes that discovery knows, closest to us first; `None` where there is no discovery.
 pub(crate) async fn of(server: &Server) -> Option<Vec<TableEntry>> {

@@ -5,8 +5,8 @@ use std::{collections::VecDeque, net::IpAddr};
 use peerage_machine::{Random, deque_memory, list_bound, vec_memory};
 use peerage_node::{Node, NodeId, SubnetCounts, is_lan};
 
-use super::{Refusal, TableConfig};
-use crate::{Entry, revalidation::below};
+use super::{NoPlace, TableConfig};
+use crate::{Endpoints, Entry, revalidation::below};
 
 /// The nodes at one distance from us.
 #[derive(Debug)]
@@ -41,10 +41,9 @@ impl Bucket {
 
     /// The bytes held.
     pub(super) fn memory(&self) -> usize {
-        let nodes = self.entries.len() + self.replacements.len();
         vec_memory(&self.entries)
             + deque_memory(&self.replacements)
-            + nodes * Node::MAX_HEAP
+            + self.entries.iter().chain(&self.replacements).map(Entry::memory).sum::<usize>()
             + self.subnets.memory()
     }
 
@@ -54,7 +53,7 @@ impl Bucket {
         let (entries, replacements) = (config.bucket_size + 1, config.replacements + 1);
         list_bound::<Entry>(entries)
             + list_bound::<Entry>(replacements)
-            + (entries + replacements) * Node::MAX_HEAP
+            + (entries + replacements) * (Node::MAX_HEAP + Endpoints::MAX_HEAP)
             + SubnetCounts::memory_bound(entries + replacements)
     }
 
@@ -101,13 +100,13 @@ pub(super) struct Shares(pub(super) SubnetCounts);
 
 impl Shares {
     /// Counts `ip` in the table and in `bucket`, or in neither if one of them has its share.
-    pub(super) fn add(&mut self, bucket: &mut Bucket, ip: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, bucket: &mut Bucket, ip: IpAddr) -> Result<(), NoPlace> {
         if is_lan(ip) {
             Ok(())
         } else if !bucket.subnets.has_room(ip) {
-            Err(Refusal::BucketSubnet)
+            Err(NoPlace::BucketSubnet)
         } else if !self.0.add(ip) {
-            Err(Refusal::TableSubnet)
+            Err(NoPlace::TableSubnet)
         } else {
             let is_counted = bucket.subnets.add(ip);
             debug_assert!(is_counted, "there was room");
@@ -129,7 +128,7 @@ impl Shares {
         bucket: &mut Bucket,
         old: IpAddr,
         new: IpAddr,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), NoPlace> {
         if old == new {
             return Ok(());
         }

@@ -65,11 +65,11 @@ fn nodes_that_cannot_be_asked_are_refused() {
     let mut table = table();
     let key = *secret(1).public();
     let mut of = |node| table.add_found(START, node);
-    assert_eq!(of(Node::new(key)), Added::Refused(Refusal::NoEndpoint));
+    assert_eq!(of(Node::new(key)), Added::Refused(NoPlace::NoEndpoint));
     let no_udp = Node::from_endpoint(key, lan(1), Some(0));
-    assert_eq!(of(no_udp), Added::Refused(Refusal::NoEndpoint));
+    assert_eq!(of(no_udp), Added::Refused(NoPlace::NoEndpoint));
     let mut ours = Table::new(key.id(), TableConfig::default(), [3; 32]);
-    assert_eq!(ours.add_found(START, nodes(2)[1].clone()), Added::Refused(Refusal::Own));
+    assert_eq!(ours.add_found(START, nodes(2)[1].clone()), Added::Refused(NoPlace::Own));
     assert!(ours.is_empty() && ours.next_check().is_none());
 }
 
@@ -78,7 +78,7 @@ fn only_families_that_we_use_count() {
     let config = TableConfig { has_ipv4: false, ..TableConfig::default() };
     let mut table = Table::new(OWN, config, [3; 32]);
     let added = table.add_found(START, unsigned(secret(1).public(), "11.1.1.1:1"));
-    assert_eq!(added, Added::Refused(Refusal::NoEndpoint));
+    assert_eq!(added, Added::Refused(NoPlace::NoEndpoint));
     let mut both = peerage_node::LocalRecord::new(secret(2), 0);
     both.set_ip4(Some([11, 1, 1, 1].into())).unwrap();
     both.set_ip6(Some("2a01::1".parse().unwrap())).unwrap();
@@ -177,7 +177,7 @@ fn a_removed_node_is_not_back_by_a_late_answer() {
     assert!(table.on_alive(START, &node.id(), Some(9)).is_none());
     assert!(table.on_dead(START, &node.id()).is_none());
     let late = record(&secret(0), 9, Some("10.0.0.1:30303"));
-    assert_eq!(table.on_record(START, late), Added::Refused(Refusal::Unknown));
+    assert_eq!(table.on_record(START, late), Added::Refused(NoPlace::Unknown));
     assert!(table.is_empty());
     assert_consistent(&table);
 }
@@ -356,8 +356,8 @@ fn one_subnet_has_2_places_in_a_bucket_and_10_in_the_table() {
         let mut refused = BTreeSet::new();
         for n in 0..600 {
             let node = unsigned(secret(n).public(), &subnet(n));
-            if let Added::Refused(refusal) = table.add_found(START, node) {
-                refused.insert(format!("{refusal:?}"));
+            if let Added::Refused(no_place) = table.add_found(START, node) {
+                refused.insert(format!("{no_place:?}"));
             }
             assert_consistent(&table);
         }
@@ -379,7 +379,7 @@ fn those_that_wait_count_for_their_subnet() {
     let of = |n: usize| unsigned(&keys[n], &format!("11.1.1.{n}:1"));
     assert_eq!(table.add_found(START, of(0)), Added::Replacement);
     assert_eq!(table.add_found(START, of(1)), Added::Replacement);
-    assert_eq!(table.add_found(START, of(2)), Added::Refused(Refusal::BucketSubnet));
+    assert_eq!(table.add_found(START, of(2)), Added::Refused(NoPlace::BucketSubnet));
     // Once it is gone, another may come.
     assert!(table.remove(START, &keys[0].id()).is_none());
     assert_eq!(table.add_found(START, of(2)), Added::Replacement);
@@ -397,7 +397,7 @@ fn a_move_into_a_full_subnet_is_refused_and_changes_nothing() {
     }
     make_live(&mut table, &keys[2].id());
     let moved = unsigned(&keys[2], "11.1.1.99:1");
-    assert_eq!(table.add_inbound(START, moved), Added::Refused(Refusal::BucketSubnet));
+    assert_eq!(table.add_inbound(START, moved), Added::Refused(NoPlace::BucketSubnet));
     let entry = table.get(&keys[2].id()).unwrap();
     assert_eq!((entry.endpoint(), entry.is_live()), ("11.1.2.2:1".parse().unwrap(), true));
     // Within its subnet it may move, although that is full.

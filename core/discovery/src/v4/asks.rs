@@ -16,12 +16,13 @@ use std::{
 use peerage_machine::{Instant, TimerTable, list_bound, tree_memory, vec_memory};
 use peerage_node::Node;
 
-use super::{io::QueryId, search::SearchId};
-use crate::{
-    CLOSEST,
-    bond::Peer,
+use super::{
+    bonds::Claimant,
+    io::QueryId,
     packet::{Target, Token},
+    search::SearchId,
 };
+use crate::CLOSEST;
 
 /// A request, unique for the life of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +30,7 @@ pub(super) struct AskId(u64);
 
 /// What a node is asked for.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum Request {
     /// Nodes close to a target.
     Find {
         /// The search that wants to know.
@@ -38,12 +39,12 @@ pub(super) enum What {
         target: Target,
     },
     /// Its record.
-    Record(For),
+    Record(RecordFor),
 }
 
 /// Whom a record is for.
 #[derive(Clone, Debug)]
-pub(super) enum For {
+pub(super) enum RecordFor {
     /// [`Input::RequestRecord`](super::Input::RequestRecord).
     Command(QueryId),
     /// [`Input::Resolve`](super::Input::Resolve).
@@ -83,17 +84,17 @@ pub(super) enum Stage {
 pub(super) struct Ask {
     pub(super) node: Node,
     pub(super) to: SocketAddr,
-    pub(super) what: What,
+    pub(super) request: Request,
     pub(super) stage: Stage,
 }
 
 impl Ask {
-    pub(super) fn peer(&self) -> Peer {
-        Peer { ip: self.to.ip(), id: self.node.id() }
+    pub(super) fn claimant(&self) -> Claimant {
+        Claimant { ip: self.to.ip(), id: self.node.id() }
     }
 
     const fn is_find(&self) -> bool {
-        matches!(self.what, What::Find { .. })
+        matches!(self.request, Request::Find { .. })
     }
 
     const fn is_sent(&self) -> bool {
@@ -144,26 +145,30 @@ impl Asks {
         self.due.next()
     }
 
-    /// Requests to `peer` that wait for its ping.
-    pub(super) fn greeting(&self, peer: Peer) -> Vec<AskId> {
-        self.ids(|ask| matches!(ask.stage, Stage::Greeting) && ask.peer() == peer)
+    /// Requests to `claimant` that wait for its ping.
+    pub(super) fn greeting(&self, claimant: Claimant) -> Vec<AskId> {
+        self.ids(|ask| matches!(ask.stage, Stage::Greeting) && ask.claimant() == claimant)
     }
 
-    /// The FINDNODE to `peer` that is under way.
-    pub(super) fn sent_find(&self, peer: Peer) -> Option<AskId> {
-        self.ids(|ask| ask.is_find() && ask.is_sent() && ask.peer() == peer).first().copied()
+    /// The FINDNODE to `claimant` that is under way.
+    pub(super) fn sent_find(&self, claimant: Claimant) -> Option<AskId> {
+        self.ids(|ask| ask.is_find() && ask.is_sent() && ask.claimant() == claimant)
+            .first()
+            .copied()
     }
 
-    /// The FINDNODE to `peer` that is next.
-    pub(super) fn queued_find(&self, peer: Peer) -> Option<AskId> {
-        self.ids(|ask| matches!(ask.stage, Stage::Queued) && ask.peer() == peer).first().copied()
+    /// The FINDNODE to `claimant` that is next.
+    pub(super) fn queued_find(&self, claimant: Claimant) -> Option<AskId> {
+        self.ids(|ask| matches!(ask.stage, Stage::Queued) && ask.claimant() == claimant)
+            .first()
+            .copied()
     }
 
-    /// The requests for a record that a response with `token` from `peer` answers.
-    pub(super) fn sent_record(&self, peer: Peer, token: Token) -> Vec<AskId> {
+    /// The requests for a record that a response with `token` from `claimant` answers.
+    pub(super) fn sent_record(&self, claimant: Claimant, token: Token) -> Vec<AskId> {
         self.ids(|ask| {
             let is_same = matches!(ask.stage, Stage::Sent { token: sent, .. } if sent == token);
-            is_same && !ask.is_find() && ask.peer() == peer
+            is_same && !ask.is_find() && ask.claimant() == claimant
         })
     }
 

@@ -1,4 +1,4 @@
-//! How a [`V4`](crate::V4) behaves, with a why per value; and the counters it keeps.
+//! How a [`V4`](crate::v4::V4) behaves, with a why per value; and the counters it keeps.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{LimiterConfig, TableConfig};
 
 /// Settings of discovery v4.
 #[derive(Clone, Debug)]
-pub struct V4Config {
+pub struct Config {
     /// Nodes to begin with, and to come back to when no other is known. Names are resolved by the
     /// driver.
     pub bootnodes: Vec<Node>,
@@ -36,7 +36,7 @@ pub struct V4Config {
     pub vote_interval: Duration,
 }
 
-impl Default for V4Config {
+impl Default for Config {
     fn default() -> Self {
         Self {
             bootnodes: Vec::new(),
@@ -98,7 +98,7 @@ impl DropReason {
 
 /// What has been counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct V4Stats {
+pub struct Stats {
     /// Datagrams that came in.
     pub received: u64,
     /// Datagrams that were sent.
@@ -109,7 +109,7 @@ pub struct V4Stats {
     dropped: [u64; DropReason::ALL.len()],
 }
 
-impl V4Stats {
+impl Stats {
     /// How many datagrams were ignored for `reason`.
     pub const fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]

@@ -7,18 +7,16 @@ use peerage_node::{Node, NodeId, PublicKey, Record, check_relay};
 
 use super::{
     DropReason, Output, V4,
-    asks::{AskId, For, Stage, What},
+    asks::{AskId, RecordFor, Request, Stage},
+    bonds::Claimant,
     outbound::Answer,
-    pings::Why,
-};
-use crate::{
-    CLOSEST, Entry, Family, StoreOp,
-    bond::Peer,
     packet::{
         Endpoint, EnrResponse, FindNode, MAX_NEIGHBORS, Neighbor, Neighbors, Packet, PacketError,
         Ping, Pong, Sealed, Token,
     },
+    pings::PingPurpose,
 };
+use crate::{CLOSEST, Entry, StoreOp};
 
 /// The ports that nodes do not listen at, as others do: nobody should make us send there.
 const RESERVED_PORTS: std::ops::RangeInclusive<u16> = 0..=1024;
@@ -62,17 +60,17 @@ impl V4 {
         if &key == self.key.public() {
             return Err(DropReason::Own);
         }
-        let peer = Peer { ip: from.ip(), id: key.id() };
-        if !self.is_allowed(now, Some(&peer.id), peer.ip) {
+        let claimant = Claimant { ip: from.ip(), id: key.id() };
+        if !self.is_allowed(now, Some(&claimant.id), claimant.ip) {
             return Err(DropReason::NotAllowed);
         }
         match packet {
-            Packet::Ping(ping) => self.on_ping(now, peer, from, key, ping, sealed.hash()),
-            Packet::Pong(pong) => self.on_pong(now, peer, from, pong)?,
-            Packet::FindNode(find) => self.on_find_node(now, peer, from, find)?,
-            Packet::Neighbors(neighbors) => self.on_neighbors(now, peer, neighbors)?,
-            Packet::EnrRequest(_) => self.on_enr_request(now, peer, from, sealed.hash())?,
-            Packet::EnrResponse(response) => self.on_enr_response(now, peer, response)?,
+            Packet::Ping(ping) => self.on_ping(now, claimant, from, key, ping, sealed.hash()),
+            Packet::Pong(pong) => self.on_pong(now, claimant, from, pong)?,
+            Packet::FindNode(find) => self.on_find_node(now, claimant, from, find)?,
+            Packet::Neighbors(neighbors) => self.on_neighbors(now, claimant, neighbors)?,
+            Packet::EnrRequest(_) => self.on_enr_request(now, claimant, from, sealed.hash())?,
+            Packet::EnrResponse(response) => self.on_enr_response(now, claimant, response)?,
         }
         Ok(())
     }
@@ -80,7 +78,7 @@ impl V4 {
     fn on_ping(
         &mut self,
         now: Now,
-        peer: Peer,
+        claimant: Claimant,
         from: SocketAddr,
         key: PublicKey,
         ping: Ping,
@@ -90,23 +88,23 @@ impl V4 {
             to: Endpoint::new(from, ping.from.tcp),
             token,
             expiration: self.expiration(now),
-            seq: Some(self.local.current().seq()),
+            seq: Some(self.own.current().seq()),
         };
         self.send(from, &Packet::Pong(pong));
-        let is_news = self.bonds.on_ping(now.mono, peer);
+        let is_news = self.bonds.on_ping(now.mono, claimant);
         // Where it is, is seen; only its TCP port has to be told.
         let tcp = SocketAddr::new(from.ip(), tcp_port(&ping.from, from));
         let node = Node::from_endpoint(key, tcp, Some(from.port()));
-        if self.bonds.is_proved(now.mono, peer) {
+        if self.bonds.is_proved(now.mono, claimant) {
             if is_news {
-                let op = StoreOp::Ping { id: peer.id, ip: peer.ip, unix: now.unix };
+                let op = StoreOp::Ping { id: claimant.id, ip: claimant.ip, unix: now.unix };
                 self.outputs.push_back(Output::Store(op));
             }
             self.add_inbound(now, node);
         } else {
-            self.ask_proof(now, peer, from, node);
+            self.ask_proof(now, claimant, from, node);
         }
-        for id in self.asks.greeting(peer) {
+        for id in self.asks.greeting(claimant) {
             self.send_ask(now, id);
         }
     }
@@ -114,14 +112,14 @@ impl V4 {
     fn on_pong(
         &mut self,
         now: Now,
-        peer: Peer,
+        claimant: Claimant,
         from: SocketAddr,
         pong: Pong,
     ) -> Result<(), DropReason> {
         let answered =
-            self.pings.take(now.mono, peer, pong.token).ok_or(DropReason::Unsolicited)?;
-        if self.bonds.prove(now.mono, peer) {
-            self.limiter.prove(now.mono, peer.ip);
+            self.pings.take(now.mono, claimant, pong.token).ok_or(DropReason::Unsolicited)?;
+        if self.bonds.prove(now.mono, claimant) {
+            self.limiter.prove(now.mono, claimant.ip);
             if let Some(node) = answered.stranger {
                 self.add_inbound(now, node);
             }
@@ -129,11 +127,11 @@ impl V4 {
         let Some(own) = answered.own else { return Ok(()) };
         // Only those whom we chose to ask have a vote.
         self.on_vote(now, from, &pong);
-        for why in own.whys {
-            match why {
-                Why::Ask(id) => self.on_bonded(now, peer, id),
-                Why::Check => self.on_alive(now, peer, pong.seq),
-                Why::Command(id) => self.outputs.push_back(Output::Pong {
+        for purpose in own.purposes {
+            match purpose {
+                PingPurpose::Ask(id) => self.on_bonded(now, claimant, id),
+                PingPurpose::Check => self.on_alive(now, claimant, pong.seq),
+                PingPurpose::Command(id) => self.outputs.push_back(Output::Pong {
                     id,
                     from,
                     round_trip: now.mono.saturating_since(own.sent),
@@ -148,24 +146,14 @@ impl V4 {
     /// What the node that answered says our endpoint is.
     fn on_vote(&mut self, now: Now, from: SocketAddr, pong: &Pong) {
         let Some(ours) = pong.to.udp_addr() else { return };
-        self.vote.state(now.mono, from, ours);
-        let is_early = self
-            .local
-            .voted()
-            .is_some_and(|at| now.mono.saturating_since(at) < self.config.vote_interval);
-        if is_early || !self.local.is_voted(ours.ip()) {
-            return;
-        }
-        if let Some(winner) = self.vote.winner(Family::of(ours.ip()))
-            && let Some(record) = self.local.elect(now.mono, winner)
-        {
+        if let Some(record) = self.own.on_statement(now.mono, from, ours) {
             self.on_local_record(record);
         }
     }
 
     /// A node that is to be asked something is proved.
-    fn on_bonded(&mut self, now: Now, peer: Peer, id: AskId) {
-        if self.bonds.may_know_us(now.mono, peer) {
+    fn on_bonded(&mut self, now: Now, claimant: Claimant, id: AskId) {
+        if self.bonds.may_know_us(now.mono, claimant) {
             self.send_ask(now, id);
         } else if let Some(ask) = self.asks.get_mut(id) {
             ask.stage = Stage::Greeting;
@@ -174,30 +162,32 @@ impl V4 {
     }
 
     /// A node of the table has answered its check.
-    fn on_alive(&mut self, now: Now, peer: Peer, seq: Option<u64>) {
-        let outdated = self.table.on_alive(now.mono, &peer.id, seq);
-        let Some(entry) = self.table.get(&peer.id).filter(|entry| entry.is_live()) else { return };
+    fn on_alive(&mut self, now: Now, claimant: Claimant, seq: Option<u64>) {
+        let outdated = self.table.on_alive(now.mono, &claimant.id, seq);
+        let Some(entry) = self.table.get(&claimant.id).filter(|entry| entry.is_live()) else {
+            return;
+        };
         if entry.checks() == 1 {
-            self.store_node(peer.id);
+            self.store_node(claimant.id);
         }
-        let op = StoreOp::Pong { id: peer.id, ip: peer.ip, unix: now.unix };
+        let op = StoreOp::Pong { id: claimant.id, ip: claimant.ip, unix: now.unix };
         self.outputs.push_back(Output::Store(op));
         if let Some(node) = outdated {
-            self.ask(now, node, What::Record(For::Table));
+            self.ask(now, node, Request::Record(RecordFor::Table));
         }
     }
 
     fn on_find_node(
         &mut self,
         now: Now,
-        peer: Peer,
+        claimant: Claimant,
         from: SocketAddr,
         find: FindNode,
     ) -> Result<(), DropReason> {
-        if !self.bonds.is_proved(now.mono, peer) {
+        if !self.bonds.is_proved(now.mono, claimant) {
             return Err(DropReason::Unproved);
         }
-        let nodes = self.neighbors(find.target.id(), peer);
+        let nodes = self.neighbors(find.target.id(), claimant);
         // Nobody is nobody: the node waits for an answer.
         let chunks =
             if nodes.is_empty() { vec![&nodes[..]] } else { nodes.chunks(MAX_NEIGHBORS).collect() };
@@ -208,13 +198,13 @@ impl V4 {
         Ok(())
     }
 
-    /// The nodes to tell `peer` of: live ones, unless there is none.
-    fn neighbors(&self, target: NodeId, peer: Peer) -> Vec<Neighbor> {
+    /// The nodes to tell `claimant` of: live ones, unless there is none.
+    fn neighbors(&self, target: NodeId, claimant: Claimant) -> Vec<Neighbor> {
         let tell = |live_only| {
             // Twice as many, as some may be meant for others only.
             let entries = self.table.closest(&target, 2 * CLOSEST, live_only);
             let may_be_told = |entry: &&Entry| {
-                entry.id() != peer.id && check_relay(peer.ip, entry.endpoint().ip()).is_ok()
+                entry.id() != claimant.id && check_relay(claimant.ip, entry.endpoint().ip()).is_ok()
             };
             let entries = entries.into_iter().filter(may_be_told).take(CLOSEST);
             entries.map(|entry| Neighbor::new(entry.node(), entry.endpoint())).collect::<Vec<_>>()
@@ -226,14 +216,14 @@ impl V4 {
     fn on_neighbors(
         &mut self,
         now: Now,
-        peer: Peer,
+        claimant: Claimant,
         neighbors: Neighbors,
     ) -> Result<(), DropReason> {
-        let id = self.asks.sent_find(peer).ok_or(DropReason::Unsolicited)?;
+        let id = self.asks.sent_find(claimant).ok_or(DropReason::Unsolicited)?;
         let usable: Vec<_> = neighbors
             .nodes
             .iter()
-            .filter_map(|neighbor| self.usable(now, peer.ip, neighbor))
+            .filter_map(|neighbor| self.usable(now, claimant.ip, neighbor))
             .collect();
         let Some(Stage::Sent { until, told, .. }) = self.asks.get_mut(id).map(|ask| &mut ask.stage)
         else {
@@ -266,14 +256,14 @@ impl V4 {
     fn on_enr_request(
         &mut self,
         now: Now,
-        peer: Peer,
+        claimant: Claimant,
         from: SocketAddr,
         token: Token,
     ) -> Result<(), DropReason> {
-        if !self.bonds.is_proved(now.mono, peer) {
+        if !self.bonds.is_proved(now.mono, claimant) {
             return Err(DropReason::Unproved);
         }
-        let record = self.local.current().encode();
+        let record = self.own.current().encode();
         self.send(from, &Packet::EnrResponse(EnrResponse { token, record }));
         Ok(())
     }
@@ -281,16 +271,16 @@ impl V4 {
     fn on_enr_response(
         &mut self,
         now: Now,
-        peer: Peer,
+        claimant: Claimant,
         response: EnrResponse,
     ) -> Result<(), DropReason> {
-        let asks = self.asks.sent_record(peer, response.token);
+        let asks = self.asks.sent_record(claimant, response.token);
         if asks.is_empty() {
             return Err(DropReason::Unsolicited);
         }
         let record = Record::decode_with(self.key.crypto(), &response.record)
             .ok()
-            .filter(|record| record.id() == peer.id)
+            .filter(|record| record.id() == claimant.id)
             .ok_or(DropReason::Malformed)?;
         for id in asks {
             self.end_ask(now, id, Answer::Record(record.clone()));

@@ -1,14 +1,12 @@
-//! What [`V4`](crate::V4) is told, and what it asks for.
+//! What [`V4`](crate::v4::V4) is told, and what it asks for.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use peerage_machine::vec_memory;
 use peerage_node::{Node, NodeId, Policy, Record};
 
-use crate::{StoreOp, packet::Target};
+use super::packet::Target;
+use crate::{LocalChange, StoreOp};
 
 /// Names a command of the driver in the outputs that answer it. The driver chooses it, and does not
 /// use one again before the answer has come.
@@ -66,34 +64,6 @@ pub enum Input<'a> {
         /// How many.
         count: usize,
     },
-}
-
-/// What changed about us. The record is signed anew if it really did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LocalChange {
-    /// An attribute of a protocol, as one item of RLP; `None` removes it. One that does not fit
-    /// into the record is ignored: check it with
-    /// [`LocalRecord::set_attribute`](peerage_node::LocalRecord::set_attribute).
-    Attribute {
-        /// Its key.
-        key: String,
-        /// Its value.
-        rlp: Option<Vec<u8>>,
-    },
-    /// Our IPv4 address as a user or a port mapping states it, which ends the vote on it; `None`
-    /// goes back to the vote.
-    Ip4(Option<Ipv4Addr>),
-    /// Our IPv6 address as a user or a port mapping states it, which ends the vote on it; `None`
-    /// goes back to the vote.
-    Ip6(Option<Ipv6Addr>),
-    /// Our TCP port.
-    Tcp4(Option<u16>),
-    /// Our TCP port of IPv6, where it differs.
-    Tcp6(Option<u16>),
-    /// Our UDP port.
-    Udp4(Option<u16>),
-    /// Our UDP port of IPv6, where it differs.
-    Udp6(Option<u16>),
 }
 
 /// What the machine asks for.

@@ -7,14 +7,12 @@ use peerage_node::{Node, NodeId, Record};
 
 use super::{
     Output, V4,
-    asks::{Ask, AskId, For, Stage, What},
-    pings::{Pending, Why},
-};
-use crate::{
-    Added, Entry, StoreOp,
-    bond::Peer,
+    asks::{Ask, AskId, RecordFor, Request, Stage},
+    bonds::Claimant,
     packet::{Endpoint, EnrRequest, FindNode, Packet, Ping, Token},
+    pings::{PingPurpose, PingUnderWay},
 };
+use crate::{Added, Entry, StoreOp};
 
 impl V4 {
     /// Where to ask `node`, if that is possible and allowed.
@@ -23,65 +21,72 @@ impl V4 {
         self.is_allowed(now, Some(&node.id()), endpoint.ip()).then_some(endpoint)
     }
 
-    /// Pings `peer` at `to`, or waits for the ping that is under way.
-    pub(super) fn ping(&mut self, now: Now, peer: Peer, to: SocketAddr, why: Why) {
-        if self.pings.join(peer, why) {
+    /// Pings `claimant` at `to`, or waits for the ping that is under way.
+    pub(super) fn ping(
+        &mut self,
+        now: Now,
+        claimant: Claimant,
+        to: SocketAddr,
+        purpose: PingPurpose,
+    ) {
+        if self.pings.join(claimant, purpose) {
             return;
         }
         let token = self.send_ping(now, to);
-        if let Why::Ask(id) = why {
+        if let PingPurpose::Ask(id) = purpose {
             self.count_packet(id);
         }
-        self.pings.add(now.mono, now.mono + self.config.reply_timeout, peer, token, why);
+        self.pings.add(now.mono, now.mono + self.config.reply_timeout, claimant, token, purpose);
     }
 
     /// Asks the stranger `node` for a proof, unless it is already asked.
-    pub(super) fn ask_proof(&mut self, now: Now, peer: Peer, to: SocketAddr, node: Node) {
-        if self.pings.is_stranger_asked(now.mono, peer) {
+    pub(super) fn ask_proof(&mut self, now: Now, claimant: Claimant, to: SocketAddr, node: Node) {
+        if self.pings.is_stranger_asked(now.mono, claimant) {
             return;
         }
-        let token = match self.pings.own_token(peer) {
+        let token = match self.pings.own_token(claimant) {
             Some(token) => token,
             None => self.send_ping(now, to),
         };
-        self.pings.add_stranger(now.mono + self.config.reply_timeout, peer, token, node);
+        self.pings.add_stranger(now.mono + self.config.reply_timeout, claimant, token, node);
     }
 
     fn send_ping(&mut self, now: Now, to: SocketAddr) -> Token {
+        let (own, tcp) = self.own.stated_to(to.ip());
         self.send(
             to,
             &Packet::Ping(Ping {
-                from: self.local.endpoint(to.ip()),
+                from: Endpoint::new(own, tcp),
                 to: Endpoint::new(to, 0),
                 expiration: self.expiration(now),
-                seq: Some(self.local.current().seq()),
+                seq: Some(self.own.current().seq()),
             }),
         )
     }
 
     /// No pong has come in time.
-    pub(super) fn on_ping_timeout(&mut self, now: Now, peer: Peer, pending: Pending) {
+    pub(super) fn on_ping_timeout(&mut self, now: Now, claimant: Claimant, ping: PingUnderWay) {
         self.stats.timeouts += 1;
-        for why in pending.whys {
-            match why {
-                Why::Ask(id) => self.end_ask(now, id, Answer::None),
-                Why::Check => self.on_check_failed(now, peer.id),
-                Why::Command(id) => self.outputs.push_back(Output::PingFailed { id }),
+        for purpose in ping.purposes {
+            match purpose {
+                PingPurpose::Ask(id) => self.end_ask(now, id, Answer::None),
+                PingPurpose::Check => self.on_check_failed(now, claimant.id),
+                PingPurpose::Command(id) => self.outputs.push_back(Output::PingFailed { id }),
             }
         }
     }
 
     /// Asks `node`, after making us known to it if need be. Whether it can be asked at all; if so,
     /// the answer comes to [`end_ask`](Self::end_ask), and not before this returns.
-    pub(super) fn ask(&mut self, now: Now, node: Node, what: What) -> bool {
+    pub(super) fn ask(&mut self, now: Now, node: Node, request: Request) -> bool {
         let Some(to) = self.endpoint(now, &node) else { return false };
-        let id = self.asks.add(Ask { node, to, what, stage: Stage::Bonding });
-        let peer = self.asks.get_mut(id).expect("because it was added above").peer();
-        let is_known = self.bonds.is_proved(now.mono, peer);
-        if is_known && self.bonds.may_know_us(now.mono, peer) {
+        let id = self.asks.add(Ask { node, to, request, stage: Stage::Bonding });
+        let claimant = self.asks.get_mut(id).expect("because it was added above").claimant();
+        let is_known = self.bonds.is_proved(now.mono, claimant);
+        if is_known && self.bonds.may_know_us(now.mono, claimant) {
             self.send_ask(now, id);
         } else {
-            self.ping(now, peer, to, Why::Ask(id));
+            self.ping(now, claimant, to, PingPurpose::Ask(id));
         }
         true
     }
@@ -90,13 +95,13 @@ impl V4 {
     pub(super) fn send_ask(&mut self, now: Now, id: AskId) {
         let expiration = self.expiration(now);
         let Some(ask) = self.asks.get_mut(id) else { return };
-        let (peer, to) = (ask.peer(), ask.to);
-        let packet = match ask.what {
-            What::Find { target, .. } => Packet::FindNode(FindNode { target, expiration }),
-            What::Record(_) => Packet::EnrRequest(EnrRequest { expiration }),
+        let (claimant, to) = (ask.claimant(), ask.to);
+        let packet = match ask.request {
+            Request::Find { target, .. } => Packet::FindNode(FindNode { target, expiration }),
+            Request::Record(_) => Packet::EnrRequest(EnrRequest { expiration }),
         };
         let is_find = matches!(packet, Packet::FindNode(_));
-        let stage = if is_find && self.asks.sent_find(peer).is_some() {
+        let stage = if is_find && self.asks.sent_find(claimant).is_some() {
             Stage::Queued
         } else {
             let token = self.send(to, &packet);
@@ -130,24 +135,24 @@ impl V4 {
     /// A request has its answer, or will not get one.
     pub(super) fn end_ask(&mut self, now: Now, id: AskId, answer: Answer) {
         let Some(ask) = self.asks.remove(id) else { return };
-        let peer = ask.peer();
+        let claimant = ask.claimant();
         if matches!(answer, Answer::None) {
             // Perhaps it has forgotten us, so the next request begins with a ping.
-            self.bonds.doubt(peer);
+            self.bonds.doubt(claimant);
         }
-        match ask.what {
-            What::Find { search, .. } => {
+        match ask.request {
+            Request::Find { search, .. } => {
                 let nodes = match answer {
                     Answer::Nodes(nodes) => Some(nodes),
                     Answer::None | Answer::Record(_) => None,
                 };
-                self.on_query(now, peer, nodes.is_some());
+                self.on_query(now, claimant, nodes.is_some());
                 self.on_found(now, search, ask.node, nodes);
-                if let Some(next) = self.asks.queued_find(peer) {
+                if let Some(next) = self.asks.queued_find(claimant) {
                     self.send_ask(now, next);
                 }
             }
-            What::Record(wanted) => {
+            Request::Record(wanted) => {
                 let record = match answer {
                     Answer::Record(record) => Some(record),
                     Answer::None | Answer::Nodes(_) => None,
@@ -158,30 +163,30 @@ impl V4 {
     }
 
     /// A query of a node was answered, or not: that counts for its place in the table.
-    fn on_query(&mut self, now: Now, peer: Peer, is_answered: bool) {
-        let failures = |v4: &Self| v4.table.get(&peer.id).map_or(0, Entry::failures);
+    fn on_query(&mut self, now: Now, claimant: Claimant, is_answered: bool) {
+        let failures = |v4: &Self| v4.table.get(&claimant.id).map_or(0, Entry::failures);
         let before = failures(self);
-        let removed = self.table.on_query(now.mono, &peer.id, is_answered);
+        let removed = self.table.on_query(now.mono, &claimant.id, is_answered);
         let count = removed.as_ref().map_or_else(|| failures(self), |it| it.entry.failures());
         if count != before {
-            let op = StoreOp::Failures { id: peer.id, ip: peer.ip, count };
+            let op = StoreOp::Failures { id: claimant.id, ip: claimant.ip, count };
             self.outputs.push_back(Output::Store(op));
         }
         self.on_removed(now, removed);
     }
 
     /// A node gave its record, or not.
-    fn on_record(&mut self, now: Now, wanted: For, asked: Node, record: Option<Record>) {
+    fn on_record(&mut self, now: Now, wanted: RecordFor, asked: Node, record: Option<Record>) {
         match wanted {
-            For::Command(id) => {
+            RecordFor::Command(id) => {
                 self.update_record(now, record.as_ref());
                 self.outputs.push_back(Output::Record { id, record });
             }
-            For::Resolve { id, may_search } => {
+            RecordFor::Resolve { id, may_search } => {
                 self.update_record(now, record.as_ref());
                 self.on_resolve_record(now, id, may_search, asked, record);
             }
-            For::Table => self.update_record(now, record.as_ref()),
+            RecordFor::Table => self.update_record(now, record.as_ref()),
         }
     }
 

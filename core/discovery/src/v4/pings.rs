@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use peerage_machine::{ExpiringMap, Instant, TimerTable, list_bound, tree_memory};
 use peerage_node::{Node, NodeId};
 
-use super::{asks::AskId, io::QueryId};
-use crate::{bond::Peer, packet::Token};
+use super::{asks::AskId, bonds::Claimant, io::QueryId, packet::Token};
 
 /// How many strangers may be asked for a proof at the same time. At the rate that unproved
 /// addresses are listened to, half a second brings no more of them than this.
@@ -14,7 +13,7 @@ const MAX_STRANGERS: usize = 1024;
 
 /// What a ping of ours is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum PingPurpose {
     /// A request waits until the node is proved.
     Ask(AskId),
     /// The table wants to know whether the node is still there.
@@ -25,13 +24,13 @@ pub(super) enum Why {
 
 /// A ping of our own accord.
 #[derive(Clone, Debug)]
-pub(super) struct Pending {
+pub(super) struct PingUnderWay {
     pub(super) token: Token,
     pub(super) sent: Instant,
     /// Whether nothing with its hash has come back yet.
     is_open: bool,
     /// Everything that waits for the pong; never empty.
-    pub(super) whys: Vec<Why>,
+    pub(super) purposes: Vec<PingPurpose>,
 }
 
 /// A node that pinged us, and was asked in return.
@@ -46,7 +45,7 @@ struct Stranger {
 #[derive(Debug)]
 pub(super) struct Answered {
     /// One of our own accord.
-    pub(super) own: Option<Pending>,
+    pub(super) own: Option<PingUnderWay>,
     /// One in return for a ping, of this node.
     pub(super) stranger: Option<Node>,
 }
@@ -59,9 +58,9 @@ pub(super) struct Answered {
 /// Apart from each other, so that a flood of pings from forged addresses cannot push out our own.
 #[derive(Debug)]
 pub(super) struct Pings {
-    own: BTreeMap<Peer, Pending>,
-    due: TimerTable<Peer>,
-    strangers: ExpiringMap<Peer, Stranger>,
+    own: BTreeMap<Claimant, PingUnderWay>,
+    due: TimerTable<Claimant>,
+    strangers: ExpiringMap<Claimant, Stranger>,
     /// The tokens among `strangers` with which nothing has come back yet.
     tokens: ExpiringMap<Token, ()>,
 }
@@ -76,45 +75,66 @@ impl Pings {
         }
     }
 
-    /// Lets `why` wait for a ping that is under way to `peer`. Whether there is one.
-    pub(super) fn join(&mut self, peer: Peer, why: Why) -> bool {
-        let Some(pending) = self.own.get_mut(&peer) else { return false };
-        pending.whys.push(why);
+    /// Lets `purpose` wait for a ping that is under way to `claimant`. Whether there is one.
+    pub(super) fn join(&mut self, claimant: Claimant, purpose: PingPurpose) -> bool {
+        let Some(ping) = self.own.get_mut(&claimant) else { return false };
+        ping.purposes.push(purpose);
         true
     }
 
     /// Notes a ping that was sent now.
-    pub(super) fn add(&mut self, now: Instant, until: Instant, peer: Peer, token: Token, why: Why) {
-        self.own.insert(peer, Pending { token, sent: now, is_open: true, whys: vec![why] });
-        self.due.set(peer, until);
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        until: Instant,
+        claimant: Claimant,
+        token: Token,
+        purpose: PingPurpose,
+    ) {
+        self.own.insert(
+            claimant,
+            PingUnderWay { token, sent: now, is_open: true, purposes: vec![purpose] },
+        );
+        self.due.set(claimant, until);
     }
 
     /// Whether a stranger was asked for a proof, and may still answer.
-    pub(super) fn is_stranger_asked(&self, now: Instant, peer: Peer) -> bool {
-        self.strangers.get(&peer, now).is_some()
+    pub(super) fn is_stranger_asked(&self, now: Instant, claimant: Claimant) -> bool {
+        self.strangers.get(&claimant, now).is_some()
     }
 
     /// Notes a ping that asks a stranger for a proof.
-    pub(super) fn add_stranger(&mut self, until: Instant, peer: Peer, token: Token, node: Node) {
-        self.strangers.insert(peer, Stranger { token, node }, until);
+    pub(super) fn add_stranger(
+        &mut self,
+        until: Instant,
+        claimant: Claimant,
+        token: Token,
+        node: Node,
+    ) {
+        self.strangers.insert(claimant, Stranger { token, node }, until);
         self.tokens.insert(token, (), until);
     }
 
-    /// The hash of the ping of our own accord that is under way to `peer`.
-    pub(super) fn own_token(&self, peer: Peer) -> Option<Token> {
-        self.own.get(&peer).map(|pending| pending.token)
+    /// The hash of the ping of our own accord that is under way to `claimant`.
+    pub(super) fn own_token(&self, claimant: Claimant) -> Option<Token> {
+        self.own.get(&claimant).map(|ping| ping.token)
     }
 
-    /// Takes the pings that a pong with `token` from `peer` answers, if there are any.
-    pub(super) fn take(&mut self, now: Instant, peer: Peer, token: Token) -> Option<Answered> {
-        let is_own = self.own.get(&peer).is_some_and(|pending| pending.token == token);
-        let own = if is_own { self.own.remove(&peer) } else { None };
+    /// Takes the pings that a pong with `token` from `claimant` answers, if there are any.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        claimant: Claimant,
+        token: Token,
+    ) -> Option<Answered> {
+        let is_own = self.own.get(&claimant).is_some_and(|ping| ping.token == token);
+        let own = if is_own { self.own.remove(&claimant) } else { None };
         if is_own {
-            self.due.cancel(&peer);
+            self.due.cancel(&claimant);
         }
         let is_stranger =
-            self.strangers.get(&peer, now).is_some_and(|stranger| stranger.token == token);
-        let stranger = if is_stranger { self.strangers.remove(&peer) } else { None };
+            self.strangers.get(&claimant, now).is_some_and(|stranger| stranger.token == token);
+        let stranger = if is_stranger { self.strangers.remove(&claimant) } else { None };
         let stranger = stranger.map(|stranger| stranger.node);
         (own.is_some() || stranger.is_some()).then_some(Answered { own, stranger })
     }
@@ -128,9 +148,9 @@ impl Pings {
     pub(super) fn expect_once(&mut self, now: Instant, ip: IpAddr, token: Token) -> bool {
         let is_stranger =
             self.tokens.get(&token, now).is_some() && self.tokens.remove(&token).is_some();
-        let all = |byte| Peer { ip, id: NodeId([byte; 32]) };
-        let mut own = self.own.range_mut(all(0)..=all(0xff)).map(|(_, pending)| pending);
-        let own = own.find(|pending| pending.token == token && pending.is_open);
+        let all = |byte| Claimant { ip, id: NodeId([byte; 32]) };
+        let mut own = self.own.range_mut(all(0)..=all(0xff)).map(|(_, ping)| ping);
+        let own = own.find(|ping| ping.token == token && ping.is_open);
         let is_own = own.is_some();
         if let Some(own) = own {
             own.is_open = false;
@@ -139,11 +159,11 @@ impl Pings {
     }
 
     /// Takes a ping that has waited too long, with its node.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Peer, Pending)> {
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Claimant, PingUnderWay)> {
         while self.strangers.pop_expired(now).is_some() {}
         while self.tokens.pop_expired(now).is_some() {}
-        let peer = self.due.pop_due(now)?;
-        self.own.remove_entry(&peer)
+        let claimant = self.due.pop_due(now)?;
+        self.own.remove_entry(&claimant)
     }
 
     /// The bytes held.
@@ -157,16 +177,16 @@ impl Pings {
     /// The most bytes held, with so many pings of our own accord.
     pub(super) const fn memory_bound(own: usize) -> usize {
         Self::own_memory(own)
-            + ExpiringMap::<Peer, Stranger>::memory_bound(MAX_STRANGERS)
+            + ExpiringMap::<Claimant, Stranger>::memory_bound(MAX_STRANGERS)
             + MAX_STRANGERS * Node::MAX_HEAP
             + ExpiringMap::<Token, ()>::memory_bound(MAX_STRANGERS)
     }
 
     /// What so many pings of our own accord take; more than a few things hardly ever wait for one.
     const fn own_memory(len: usize) -> usize {
-        tree_memory::<Peer, Pending>(len)
-            + TimerTable::<Peer>::memory_of(len)
-            + len * list_bound::<Why>(4)
+        tree_memory::<Claimant, PingUnderWay>(len)
+            + TimerTable::<Claimant>::memory_of(len)
+            + len * list_bound::<PingPurpose>(4)
     }
 
     /// When a ping will have waited too long. Those to strangers have no consequence, so nobody has
@@ -187,13 +207,13 @@ mod tests {
     fn each_ping_has_one_try_past_the_limits_and_none_after_its_time() {
         let (start, until) = (Instant::START, Instant::START + Duration::from_millis(500));
         let ip = public(1).ip();
-        let peer = Peer { ip, id: secret(1).public().id() };
+        let claimant = Claimant { ip, id: secret(1).public().id() };
         let mut pings = Pings::new();
-        pings.add(start, until, peer, [1; 32], Why::Check);
-        pings.add_stranger(until, peer, [2; 32], Node::new(*secret(1).public()));
+        pings.add(start, until, claimant, [1; 32], PingPurpose::Check);
+        pings.add_stranger(until, claimant, [2; 32], Node::new(*secret(1).public()));
         pings.add_stranger(
             until,
-            Peer { ip: public(2).ip(), ..peer },
+            Claimant { ip: public(2).ip(), ..claimant },
             [3; 32],
             Node::new(*secret(1).public()),
         );
@@ -205,23 +225,23 @@ mod tests {
         }
         assert!(!pings.expect_once(until, public(2).ip(), [3; 32]));
         // The tries decide nothing about the answers.
-        assert!(pings.take(start, peer, [1; 32]).is_some_and(|it| it.own.is_some()));
-        assert!(pings.take(start, peer, [2; 32]).is_some_and(|it| it.stranger.is_some()));
+        assert!(pings.take(start, claimant, [1; 32]).is_some_and(|it| it.own.is_some()));
+        assert!(pings.take(start, claimant, [2; 32]).is_some_and(|it| it.stranger.is_some()));
     }
 
     #[test]
     fn strangers_are_bounded_and_do_not_push_out_our_own() {
         let mut pings = Pings::new();
         let until = Instant::START + Duration::from_millis(500);
-        let peer = |n| Peer { ip: public(n).ip(), id: secret(1).public().id() };
-        pings.add(Instant::START, until, peer(0), [1; 32], Why::Check);
+        let claimant = |n| Claimant { ip: public(n).ip(), id: secret(1).public().id() };
+        pings.add(Instant::START, until, claimant(0), [1; 32], PingPurpose::Check);
         for n in 1..5000_u32 {
             let mut token = [0; 32];
             token[..4].copy_from_slice(&n.to_be_bytes());
-            pings.add_stranger(until, peer(n), token, Node::new(*secret(1).public()));
+            pings.add_stranger(until, claimant(n), token, Node::new(*secret(1).public()));
         }
         assert_eq!((pings.strangers.len(), pings.tokens.len()), (MAX_STRANGERS, MAX_STRANGERS));
-        assert_eq!(pings.pop_due(until).map(|(peer, _)| peer), Some(peer(0)));
+        assert_eq!(pings.pop_due(until).map(|(claimant, _)| claimant), Some(claimant(0)));
         assert!(pings.strangers.is_empty() && pings.tokens.is_empty());
     }
 }

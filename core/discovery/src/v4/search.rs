@@ -11,9 +11,10 @@ use peerage_node::{Node, PublicKey, Record, check_relay};
 
 use super::{
     Output, QueryId, V4,
-    asks::{AskId, For, What},
+    asks::{AskId, RecordFor, Request},
+    packet::Target,
 };
-use crate::{CLOSEST, Lookup, packet::Target};
+use crate::{CLOSEST, Lookup};
 
 /// Lookups at the same time, besides the walk. Each has at most three requests under way; more of
 /// them would only share what our link and the nodes can bear.
@@ -113,8 +114,8 @@ impl V4 {
     /// [`Input::Resolve`](super::Input::Resolve).
     pub(super) fn resolve(&mut self, now: Now, id: QueryId, node: Node) {
         let known = self.table.get(&node.id()).map(|entry| entry.node().clone());
-        let what = What::Record(For::Resolve { id, may_search: true });
-        if !self.ask(now, known.unwrap_or_else(|| node.clone()), what) {
+        let request = Request::Record(RecordFor::Resolve { id, may_search: true });
+        if !self.ask(now, known.unwrap_or_else(|| node.clone()), request) {
             self.search_node(now, id, *node.public_key());
         }
     }
@@ -195,8 +196,8 @@ impl V4 {
         if let Some(Search { goal: Goal::Resolve { id, .. }, .. }) =
             self.searches.running.remove(&n)
         {
-            let what = What::Record(For::Resolve { id, may_search: false });
-            if !self.ask(now, node.clone(), what) {
+            let request = Request::Record(RecordFor::Resolve { id, may_search: false });
+            if !self.ask(now, node.clone(), request) {
                 self.outputs.push_back(Output::Resolved { id, node: Some(node) });
             }
         }
@@ -205,7 +206,7 @@ impl V4 {
     /// A packet was sent for a request.
     pub(super) fn count_packet(&mut self, id: AskId) {
         let Some(ask) = self.asks.get_mut(id) else { return };
-        if let What::Find { search: SearchId::Lookup(n), .. } = ask.what
+        if let Request::Find { search: SearchId::Lookup(n), .. } = ask.request
             && let Some(search) = self.searches.running.get_mut(&n)
         {
             search.packets += 1;
@@ -234,7 +235,7 @@ impl V4 {
             let Some(node) = self.walk.poll_query() else { return };
             let id = node.id();
             let target = self.searches.walk_target;
-            if !self.ask(now, node, What::Find { search: SearchId::Walk, target }) {
+            if !self.ask(now, node, Request::Find { search: SearchId::Walk, target }) {
                 self.walk.on_failure(&id);
             }
         }
@@ -282,8 +283,8 @@ impl V4 {
             let target = search.target;
             if let Some(node) = search.lookup.poll_query() {
                 let id = node.id();
-                let what = What::Find { search: SearchId::Lookup(n), target };
-                if !self.ask(now, node, what)
+                let request = Request::Find { search: SearchId::Lookup(n), target };
+                if !self.ask(now, node, request)
                     && let Some(search) = self.searches.running.get_mut(&n)
                 {
                     search.lookup.on_failure(&id);

@@ -16,11 +16,11 @@ use std::{
 use peerage_machine::{Instant, Machine, Now, TimerTable};
 use peerage_node::{LocalRecord, Node, NodeId, Policy, SecretKey};
 
-use super::{Input, Output, QueryId, V4, V4Config};
-use crate::{
+use super::{
+    Config, Input, Output, QueryId, V4,
     packet::{Endpoint, EnrRequest, FindNode, Packet, Ping, Pong, Target, Token},
-    testing::secret,
 };
+use crate::testing::secret;
 
 /// Of every datagram.
 const LATENCY: Duration = Duration::from_millis(10);
@@ -76,10 +76,10 @@ impl Net {
     fn start(&mut self, n: u32, addr: SocketAddr, bootnodes: Vec<Node>) {
         let mut local = LocalRecord::new(secret(n), 0);
         state(&mut local, addr);
-        self.start_with(n, addr, local, V4Config { bootnodes, ..V4Config::default() });
+        self.start_with(n, addr, local, Config { bootnodes, ..Config::default() });
     }
 
-    fn start_with(&mut self, n: u32, addr: SocketAddr, local: LocalRecord, config: V4Config) {
+    fn start_with(&mut self, n: u32, addr: SocketAddr, local: LocalRecord, config: Config) {
         let seed = [u8::try_from(n % 256).unwrap(); 32];
         let v4 = V4::new(config, secret(n), local, Vec::new(), self.now, seed);
         self.machines.insert(addr, v4);
@@ -159,7 +159,7 @@ impl Net {
         while let Some(output) = self.machines.get_mut(&addr).unwrap().poll_output() {
             match output {
                 Output::Send { to, bytes } => {
-                    assert!(bytes.len() <= crate::packet::MAX_PACKET_SIZE);
+                    assert!(bytes.len() <= crate::v4::packet::MAX_PACKET_SIZE);
                     self.send(addr, to, bytes);
                 }
                 output => self.events.push((addr, output)),

@@ -4,7 +4,7 @@
 use peerage_node::Record;
 
 use super::*;
-use crate::packet::{Neighbor, Neighbors, Sealed};
+use crate::v4::packet::{Neighbor, Neighbors, Sealed};
 
 struct World {
     net: Net,

@@ -4,9 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    packet::{EnrResponse, Neighbors},
     testing::public,
-    v4::DropReason,
+    v4::{
+        DropReason,
+        packet::{EnrResponse, Neighbors},
+    },
 };
 
 const A: u32 = 1;
@@ -113,7 +115,7 @@ fn a_late_pong_is_no_proof() {
 #[test]
 fn pings_of_strangers_say_nothing_of_our_address() {
     let mut net = Net::new();
-    net.start_with(A, public(A), LocalRecord::new(secret(A), 0), V4Config::default());
+    net.start_with(A, public(A), LocalRecord::new(secret(A), 0), Config::default());
     for n in 100..130 {
         // Real hosts, which answer our ping, too; but it was they who came.
         let liar = Tester::new(n, public(n));
@@ -182,10 +184,10 @@ fn strangers_cannot_reach_us_where_nodes_are_restricted() {
     let mut net = Net::new();
     let mut local = LocalRecord::new(secret(A), 0);
     state(&mut local, public(A));
-    let config = V4Config {
+    let config = Config {
         policy: restricted_to("10.0.0.0/8"),
         bootnodes: vec![node(8, public(8))],
-        ..V4Config::default()
+        ..Config::default()
     };
     net.start_with(A, public(A), local, config);
     let stranger = Tester::new(9, public(9));

@@ -26,8 +26,8 @@ fn memory_grows_with_strangers_that_prove_themselves() {
 
 #[test]
 fn memory_is_bounded_by_the_settings() {
-    let bound = |config: &V4Config| V4::memory_bound(config, 0, 0);
-    let config = V4Config::default();
+    let bound = |config: &Config| V4::memory_bound(config, 0, 0);
+    let config = Config::default();
     let mut small = config.clone();
     small.limiter.addresses = 16;
     assert!(bound(&small) < bound(&config));

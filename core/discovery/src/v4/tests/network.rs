@@ -4,10 +4,12 @@ use peerage_node::Record;
 
 use super::*;
 use crate::{
-    CLOSEST, LimiterConfig, SeedNode, StoreOp,
-    packet::{EnrResponse, Neighbor, Neighbors},
+    CLOSEST, LimiterConfig, LocalChange, SeedNode, StoreOp,
     testing::public,
-    v4::{DropReason, LocalChange},
+    v4::{
+        DropReason,
+        packet::{EnrResponse, Neighbor, Neighbors},
+    },
 };
 
 const A: u32 = 1;
@@ -266,7 +268,7 @@ fn others_tell_us_our_address_and_we_announce_it() {
     let mut net = crowd(8);
     let local = LocalRecord::new(secret(50), 0);
     let bootnodes = vec![node(0, public(0))];
-    let config = V4Config { bootnodes, ..V4Config::default() };
+    let config = Config { bootnodes, ..Config::default() };
     net.start_with(50, public(50), local, config);
     assert_eq!(net.v4(public(50)).local_record().ip4(), None);
     net.run(seconds(60));
@@ -305,7 +307,7 @@ fn no_loopback_address_is_told_to_the_world() {
     let tester = Tester::new(9, public(9));
     let mut local = LocalRecord::new(secret(A), 0);
     state(&mut local, "127.0.0.1:30303".parse().unwrap());
-    net.start_with(A, public(A), local, V4Config::default());
+    net.start_with(A, public(A), local, Config::default());
     net.input(public(A), Input::Ping { id: QUERY, node: tester.node() });
     let sent = tester.read(&mut net, seconds(1));
     let [(Packet::Ping(ping), _)] = &sent[..] else { panic!("{sent:?}") };
@@ -328,7 +330,7 @@ fn seeds_are_enough_to_start_from() {
     net.machines.remove(&public(5));
     let mut local = LocalRecord::new(secret(5), 9);
     state(&mut local, public(5));
-    let v4 = V4::new(V4Config::default(), secret(5), local, seeds, net.now, [1; 32]);
+    let v4 = V4::new(Config::default(), secret(5), local, seeds, net.now, [1; 32]);
     net.machines.insert(public(5), v4);
     // Proofs of the earlier run count.
     assert_eq!(net.v4(public(5)).proved(), 7);
@@ -368,9 +370,9 @@ fn the_same_seed_gives_the_same_trace() {
 /// The tester is asked by A, and answers with what it likes.
 fn asked() -> (Net, Tester) {
     let mut net = Net::new();
-    let config = V4Config {
+    let config = Config {
         limiter: LimiterConfig { is_loopback_exempt: false, ..LimiterConfig::default() },
-        ..V4Config::default()
+        ..Config::default()
     };
     let mut local = LocalRecord::new(secret(A), 0);
     state(&mut local, public(A));
@@ -387,7 +389,7 @@ fn a_node_that_has_forgotten_us_is_pinged_before_the_next_request() {
     net.run(seconds(10));
     let mut fresh = LocalRecord::new(secret(B), 5);
     state(&mut fresh, b);
-    net.start_with(B, b, fresh, V4Config::default());
+    net.start_with(B, b, fresh, Config::default());
     let record = |net: &mut Net| {
         net.input(a, Input::RequestRecord { id: QUERY, node: node(B, b) });
         net.run(Duration::from_millis(520));

@@ -11,7 +11,7 @@ fn stand_in(n: u32) -> SecretKey {
 fn start(net: &mut Net, key: &SecretKey, addr: SocketAddr, bootnodes: Vec<Node>) {
     let mut local = LocalRecord::new(key.clone(), 0);
     state(&mut local, addr);
-    let config = V4Config { bootnodes, ..V4Config::default() };
+    let config = Config { bootnodes, ..Config::default() };
     let v4 = V4::new(config, key.clone(), local, Vec::new(), net.now, [1; 32]);
     net.machines.insert(addr, v4);
     net.drain(addr);

@@ -1,0 +1,43 @@
+//! What the peering task is told, by the tasks that it started and by handles.
+
+use std::net::IpAddr;
+
+use peerage_node::{NetList, Node, NodeId, PublicKey};
+use peerage_peering::envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId};
+use peerage_rlpx::{Fault, Hello, Shared};
+use tokio::sync::oneshot;
+
+use crate::{
+    dialer::{BoxedStream, Dialed, Direction},
+    error::ConnectError,
+};
+
+/// What the peering task is told.
+pub(crate) enum Notice {
+    /// A connection ended.
+    Closed { conn: ConnId, fault: Fault },
+    /// The user commands.
+    Command(Box<Input>),
+    /// A dial reached somebody, or nobody.
+    Dialed { dial: DialId, result: Result<Dialed, DialError> },
+    /// A connection knows who is at its other end.
+    Identified { conn: ConnId, key: PublicKey },
+    /// A connection has exchanged Hellos.
+    Ready { conn: ConnId, hello: Box<Hello>, shared: Box<[Shared]> },
+    /// A node was looked for.
+    Located { locate: LocateId, node: Option<Box<Node>> },
+    /// A name was resolved.
+    Resolved { resolve: ResolveId, addresses: Vec<IpAddr> },
+    /// The user changes which networks nodes may be in.
+    Restrict(Option<NetList>),
+    /// End everything.
+    Stop,
+    /// The user brings a stream.
+    Stream {
+        stream: BoxedStream,
+        direction: Direction,
+        done: oneshot::Sender<Result<NodeId, ConnectError>>,
+    },
+    /// The user trusts a node.
+    Trust(Box<Node>),
+}

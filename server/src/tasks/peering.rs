@@ -1,0 +1,344 @@
+//! The peering task: carries messages between `peerage-peering` and everything that touches the
+//! world.
+//!
+//! It decides nothing. What it is told goes into the machine, what the machine wants is done here,
+//! by one method per output. No message of a protocol ever passes through it.
+
+mod carry;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use peerage_machine::{Instant, Machine as _, Random};
+use peerage_node::{NodeId, Policy, PublicKey};
+use peerage_peering::{
+    Server as Peering,
+    envelope::{ConnId, DialId, Input},
+};
+use peerage_rlpx::{Hello, Shared};
+use tokio::{
+    sync::{Semaphore, broadcast, mpsc, oneshot, watch},
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    clock::Clock,
+    connection::{self, Places},
+    discovery,
+    keeper::Keeper,
+    listener::Incoming,
+    mailbox::Mailbox,
+    notice::Notice,
+    roster::Roster,
+};
+use crate::{
+    channel::Channel,
+    dialer::{BoxedStream, Dialer},
+    error::ConnectError,
+    events::Event,
+    peer::Peer,
+    protocol::Protocol,
+    store::{DataDir, List},
+};
+
+/// How many names are resolved at once: each takes a thread of the blocking pool.
+const MAX_RESOLVING: usize = 8;
+
+/// Peering, as it was described.
+pub(crate) struct Plan {
+    pub(crate) peering: peerage_peering::Config,
+    pub(crate) connection: peerage_rlpx::Config,
+    /// In the order of the connection's capabilities.
+    pub(crate) protocols: Arc<[Arc<Protocol>]>,
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) dial_timeout: Duration,
+    pub(crate) stop_timeout: Duration,
+    /// Ours while the task runs.
+    pub(crate) data_dir: Option<DataDir>,
+}
+
+/// What the task shares with the rest of the server.
+pub(crate) struct Links {
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// For the tasks that this one starts.
+    pub(crate) tell: mpsc::UnboundedSender<Notice>,
+    pub(crate) notices: mpsc::UnboundedReceiver<Notice>,
+    pub(crate) accepted: mpsc::Receiver<Incoming>,
+    pub(crate) accepting: watch::Sender<bool>,
+    /// The task that accepts.
+    pub(crate) listening: Option<AbortHandle>,
+    pub(crate) keeper: Keeper,
+    /// `None` without discovery.
+    pub(crate) locating: Option<mpsc::UnboundedSender<discovery::Command>>,
+    /// Whether discovery is to end.
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) wanted: watch::Sender<usize>,
+    pub(crate) policy: watch::Sender<Policy>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) roster: Arc<Roster>,
+    /// Every task of the server but this one.
+    pub(crate) tasks: JoinSet<()>,
+}
+
+/// The state of the peering task.
+pub(crate) struct Task {
+    clock: Clock,
+    peering: Peering,
+    random: Random,
+    protocols: Arc<[Arc<Protocol>]>,
+    dialer: Arc<dyn Dialer>,
+    dial_timeout: Duration,
+    stop_timeout: Duration,
+    resolving: Arc<Semaphore>,
+    /// `None` without discovery.
+    locating: Option<mpsc::UnboundedSender<discovery::Command>>,
+    listening: Option<AbortHandle>,
+    tell: mpsc::UnboundedSender<Notice>,
+    /// For every connection.
+    connecting: Arc<connection::Links>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    accepted: mpsc::Receiver<Incoming>,
+    accepting: watch::Sender<bool>,
+    /// Until the server stops.
+    keeper: Option<Keeper>,
+    stopping: watch::Sender<bool>,
+    stopped: watch::Sender<bool>,
+    wanted: watch::Sender<usize>,
+    policy: watch::Sender<Policy>,
+    events: broadcast::Sender<Event>,
+    roster: Arc<Roster>,
+    /// Bounded as peering bounds connections.
+    conns: BTreeMap<ConnId, Conn>,
+    /// Bounded as peering bounds dials.
+    dials: BTreeMap<DialId, Dialing>,
+    next_conn: u64,
+    tasks: JoinSet<()>,
+    progress: Progress,
+    /// Held to the end, and let go after everything else.
+    _data_dir: Option<DataDir>,
+}
+
+/// A connection, as far as it concerns the peering task. Small, as there is one for every peer.
+///
+/// ```text
+/// Accepted -> Shaking -> Identified -> Ready -> Admitted -> Peer
+/// (inbound)              checkpoint 1  checkpoint 2
+/// ```
+enum Conn {
+    /// Not a peer yet.
+    Entering(Box<Entering>),
+    /// A peer, or what was one until the connection has closed.
+    Peer(Peer),
+}
+
+/// A connection that is not a peer yet.
+struct Entering {
+    inbound: bool,
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    mailbox: Arc<Mailbox>,
+    stage: Stage,
+    /// Who brought the stream, and waits for a peer.
+    done: Option<oneshot::Sender<Result<NodeId, ConnectError>>>,
+}
+
+/// A dial that is under way.
+struct Dialing {
+    key: PublicKey,
+    task: AbortHandle,
+}
+
+/// How far a connection has come that is not a peer yet.
+enum Stage {
+    /// Waits for peering to let its handshake begin.
+    Accepted(BoxedStream),
+    /// In the encryption handshake.
+    Shaking,
+    /// At the first checkpoint, or past it.
+    Identified(PublicKey),
+    /// At the second checkpoint.
+    Ready { key: PublicKey, hello: Box<Hello>, shared: Box<[Shared]> },
+    /// Past the second checkpoint; its protocols are about to start.
+    Admitted { key: PublicKey, hello: Box<Hello>, channels: Vec<(usize, Channel)> },
+}
+
+/// How far the server has come.
+enum Progress {
+    Running,
+    /// Everybody was notice to go, and has until then.
+    Stopping(Instant),
+    /// Everybody has gone.
+    Stopped(Instant),
+}
+
+impl Task {
+    pub(crate) fn new(plan: Plan, mut links: Links) -> Self {
+        let connecting = connection::Links {
+            config: Arc::new(plan.connection),
+            clock: links.clock,
+            tell: links.tell.clone(),
+            places: Places::default(),
+        };
+        Self {
+            clock: links.clock,
+            peering: Peering::new(plan.peering, links.random.fork()),
+            random: links.random,
+            protocols: plan.protocols,
+            dialer: plan.dialer,
+            dial_timeout: plan.dial_timeout,
+            stop_timeout: plan.stop_timeout,
+            resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
+            locating: links.locating,
+            listening: links.listening,
+            tell: links.tell,
+            connecting: Arc::new(connecting),
+            notices: links.notices,
+            accepted: links.accepted,
+            accepting: links.accepting,
+            keeper: Some(links.keeper),
+            stopping: links.stopping,
+            stopped: links.stopped,
+            wanted: links.wanted,
+            policy: links.policy,
+            events: links.events,
+            roster: links.roster,
+            conns: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            next_conn: 0,
+            tasks: links.tasks,
+            progress: Progress::Running,
+            _data_dir: plan.data_dir,
+        }
+    }
+
+    /// Serves until the server stops.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.carry_outputs();
+            let deadline = match self.progress {
+                Progress::Running => None,
+                Progress::Stopping(deadline) => Some(deadline),
+                Progress::Stopped(_) => break,
+            };
+            let wake = self.peering.poll_timeout();
+            tokio::select! {
+                Some(notice) = self.notices.recv() => self.on_notice(notice),
+                Some(incoming) = self.accepted.recv() => self.on_accepted(incoming),
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        tracing::error!(%error, "a task of the server panicked");
+                    }
+                }
+                () = self.clock.until(wake) => self.peering.handle_timeout(self.clock.now()),
+                () = self.clock.until(deadline) => break,
+            }
+        }
+        self.finish().await;
+        let stopped = self.stopped.clone();
+        // Released before anybody is told, so that a restart finds everything free.
+        drop(self);
+        stopped.send_replace(true);
+    }
+
+    /// Lets protocols end by themselves until the deadline, then ends what is left.
+    async fn finish(&mut self) {
+        self.notices.close();
+        self.conns.clear();
+        self.roster.clear();
+        if let Progress::Stopping(deadline) | Progress::Stopped(deadline) = self.progress {
+            let all = async { while self.tasks.join_next().await.is_some() {} };
+            if self.clock.timeout_at(deadline, all).await.is_err() {
+                tracing::warn!(tasks = self.tasks.len(), "stopping tasks that do not end");
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Closed { conn, fault } => {
+                self.input(Input::Closed { conn, fault });
+                self.carry_outputs();
+                match self.conns.remove(&conn) {
+                    Some(Conn::Entering(entering)) => {
+                        if let Some(done) = entering.done {
+                            // Fails if whoever brought the stream no longer waits.
+                            let _ = done.send(Err(ConnectError::Failed(fault)));
+                        }
+                    }
+                    // It may have closed before it heard that it had become a peer.
+                    Some(Conn::Peer(peer)) => peer.on_closed(),
+                    None => {}
+                }
+            }
+            Notice::Command(input) => {
+                self.remember(&input);
+                self.input(*input);
+            }
+            Notice::Dialed { dial, result } => self.on_dialed(dial, result),
+            Notice::Identified { conn, key } => {
+                if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) {
+                    entering.stage = Stage::Identified(key);
+                    self.input(Input::Identified { conn, key });
+                }
+            }
+            Notice::Ready { conn, hello, shared } => {
+                let count = shared.len();
+                if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn)
+                    && let Stage::Identified(key) = entering.stage
+                {
+                    entering.stage = Stage::Ready { key, hello, shared };
+                    self.input(Input::Ready { conn, shared: count });
+                }
+            }
+            Notice::Located { locate, node } => {
+                self.input(Input::Located { locate, node: node.map(|node| *node) });
+            }
+            Notice::Resolved { resolve, addresses } => {
+                self.input(Input::Resolved { resolve, addresses });
+            }
+            Notice::Restrict(networks) => {
+                let policy = self.peering.policy().clone().with_net_restrict(networks);
+                self.input(Input::SetPolicy { policy });
+            }
+            Notice::Trust(node) => {
+                let id = node.id();
+                if let Some(keeper) = &self.keeper {
+                    keeper.list(List::Trusted, *node);
+                }
+                self.input(Input::AddTrusted { id });
+            }
+            Notice::Stop => self.on_stop(),
+            Notice::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
+        }
+    }
+
+    /// Keeps what a user changes at run time.
+    fn remember(&self, input: &Input) {
+        let Some(keeper) = &self.keeper else { return };
+        match input {
+            Input::AddStatic { node } => keeper.list(List::Static, node.clone()),
+            Input::RemoveStatic { id } => keeper.unlist(List::Static, *id),
+            Input::RemoveTrusted { id } => keeper.unlist(List::Trusted, *id),
+            _ => {}
+        }
+    }
+
+    fn on_stop(&mut self) {
+        if !matches!(self.progress, Progress::Running) {
+            return;
+        }
+        self.progress = Progress::Stopping(self.clock.after(self.stop_timeout));
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+        }
+        self.stopping.send_replace(true);
+        self.keeper = None;
+        self.input(Input::Stop);
+    }
+
+    fn input(&mut self, input: Input) {
+        self.peering.handle_input(self.clock.now(), input);
+    }
+}

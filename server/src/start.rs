@@ -48,6 +48,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
+    let (policy_sender, policy) = watch::channel(plan.peering.peering.policy.clone());
     let (shown, local) = watch::channel(plan.node);
     let (commands, commanded) = mpsc::unbounded_channel();
     let (stopping, may_stop) = watch::channel(false);
@@ -79,6 +80,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
             commands: commanded,
             keeper: keeper.clone(),
             wanted,
+            policy,
             tell: tell.clone(),
             shown,
             events: events.clone(),
@@ -102,6 +104,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         stopping,
         stopped: stopped_sender,
         wanted: wanted_sender,
+        policy: policy_sender,
         events,
         roster,
         tasks,

@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use peerage_discovery::{store::Keeping, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, PublicKey, Record};
+use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Server as Peering, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
@@ -69,6 +69,7 @@ enum Order {
 #[derive(Debug)]
 enum Question {
     Resolve { locate: LocateId, key: PublicKey },
+    SetPolicy(Policy),
     Want(usize),
 }
 

@@ -75,9 +75,13 @@ impl Node {
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
         let now = io.now();
         match (&mut self.discovery, question) {
-            (None, Question::Want(_)) => {}
+            (None, Question::SetPolicy(_) | Question::Want(_)) => {}
             (None, Question::Resolve { locate, .. }) => {
                 self.mail_peering(io, Input::Located { locate, node: None });
+            }
+            (Some(discovery), Question::SetPolicy(policy)) => {
+                discovery.v4.handle_input(now, Asked::SetPolicy(policy));
+                self.drain_discovery(io, db);
             }
             (Some(discovery), Question::Want(count)) => {
                 discovery.v4.handle_input(now, Asked::Want { count });

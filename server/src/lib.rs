@@ -31,8 +31,8 @@ mod tasks;
 
 pub use bytes::Bytes;
 pub use peerage_node::{
-    KeyError, LocalRecord, LocalRecordError, MAX_RECORD_SIZE, NetList, NetListError, Node, NodeId,
-    ParseNodeError, PublicKey, Record, RecordError, SecretKey,
+    Forbidden, KeyError, LocalRecord, LocalRecordError, MAX_RECORD_SIZE, NetList, NetListError,
+    Node, NodeId, ParseNodeError, PublicKey, Record, RecordError, SecretKey,
 };
 pub use peerage_peering::{
     Backoff, Limits, Slot, Throttle,

@@ -8,6 +8,7 @@ mod key;
 mod local;
 mod netlist;
 mod node;
+mod policy;
 mod reach;
 mod record;
 mod subnet;
@@ -18,6 +19,7 @@ pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSign
 pub use local::{LocalRecord, LocalRecordError};
 pub use netlist::{NetList, NetListError};
 pub use node::{Node, ParseNodeError};
+pub use policy::{Forbidden, Policy};
 pub use reach::{RelayError, check_relay, is_lan, is_special};
 pub use record::{MAX_RECORD_SIZE, Record, RecordError};
 pub use subnet::{Subnet, SubnetCounts};

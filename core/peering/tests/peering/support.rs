@@ -35,6 +35,8 @@ pub(crate) enum Do {
     PeerOut(&'static str, u8),
     /// The node last looked for is there, or nowhere.
     Located(Option<(u8, &'static str)>),
+    /// Only these networks from now on; `None` for all.
+    Policy(Option<&'static str>),
     Ready(&'static str),
     ReadyUseless(&'static str),
     RemoveStatic(u8),
@@ -152,6 +154,11 @@ impl World {
                 let node = found.map(|(n, host)| node_at(n, host));
                 self.tell(Input::Located { locate, node })
             }
+            Do::Policy(networks) => {
+                let policy = self.server.policy().clone();
+                let networks = networks.map(|networks| networks.parse().unwrap());
+                self.tell(Input::SetPolicy { policy: policy.with_net_restrict(networks) })
+            }
             Do::Ready(conn) => {
                 let conn = self.conn(conn);
                 self.tell(Input::Ready { conn, shared: 1 })
@@ -264,6 +271,10 @@ impl World {
             Output::PeerDropped { conn, id, .. } => {
                 format!("dropped {} by {}", self.number(&id), self.name(conn))
             }
+            Output::PolicyChanged { policy } => match policy.net_restrict() {
+                Some(networks) => format!("policy {networks}"),
+                None => "policy of everybody".into(),
+            },
             Output::Proceed { conn } => format!("proceed {}", self.name(conn)),
             Output::Refuse { conn, why } => format!("refuse {}: {why}", self.name(conn)),
             Output::Reject { conn, reason } => format!("reject {}: {reason}", self.name(conn)),

@@ -23,8 +23,10 @@ mod walk;
 #[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
-pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{Crypto, LocalRecord, NetList, Node, NodeId, PublicKey, Record, SecretKey};
+pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
+pub use peerage_node::{
+    Crypto, LocalRecord, NetList, Node, NodeId, Policy, PublicKey, Record, SecretKey,
+};
 
 pub use entry::{Endpoints, Entry};
 pub use limiter::{Limiter, LimiterConfig, Rate};

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod description;
 mod distance;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -12,6 +13,7 @@ mod reach;
 mod record;
 mod subnet;
 
+pub use description::SelfDescription;
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};
 pub use netlist::{NetList, NetListError};

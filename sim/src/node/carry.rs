@@ -109,8 +109,7 @@ impl Node {
                 io.ledger.on_stopped(io.at, io.host, known, self.dials.len());
             }
             Output::WantCandidates { count } => {
-                // One at a time, as the server does: each is followed by another wish.
-                self.ask_discovery(io, Question::Want(count.min(1)));
+                self.ask_discovery(io, Question::Want(count));
             }
             other => io.ledger.break_rule(io.at, io.host, || {
                 format!("peering wants something that no driver knows: {other:?}")

@@ -1,13 +1,14 @@
-//! The discovery task of a node: datagrams and questions in, datagrams and candidates out.
+//! The discovery task of a node: datagrams, names, seeds and questions in, datagrams and candidates
+//! out.
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use peerage_discovery::{Input as Asked, LocalChange, Output, QueryId, v4::V4};
+use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId};
 use peerage_machine::{Instant, Machine as _, Random, Seed};
-use peerage_node::{LocalRecord, Node as Named};
+use peerage_node::{Node as Named, SelfDescription};
 use peerage_peering::envelope::{Input, LocateId};
 
 use super::{Mail, Node, NodeDb, NodeSpec, Question, token};
@@ -16,45 +17,43 @@ use crate::io::Io;
 /// The machine, and who waits for its answers.
 #[derive(Debug)]
 pub(super) struct Discovery {
-    pub(super) v4: V4,
+    pub(super) endpoint: Endpoint,
     queries: BTreeMap<QueryId, LocateId>,
     next_query: u64,
-    /// The last mail to peering.
+    /// For the choice of seeds.
+    random: Random,
+    /// The last mail to peering, and to ourselves.
     sent: Instant,
 }
 
 impl Discovery {
-    pub(super) fn new(io: &mut Io<'_>, db: &NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
-        let mut random = Random::from_seed(seed);
-        let now = io.now();
-        let seeds = db.seeds(now.unix, &mut random);
-        for seed in &seeds {
-            io.ledger.on_seed(io.host, seed);
+    pub(super) fn new(io: &Io<'_>, db: &NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
+        let config = spec.discovery.clone().unwrap_or_default();
+        Self {
+            endpoint: Endpoint::new(config, describe(io, spec), db.seq, seed),
+            queries: BTreeMap::new(),
+            next_query: 0,
+            random: Random::from_seed(seed),
+            sent: io.at,
         }
-        let mut local = LocalRecord::new(spec.key.clone(), db.seq);
-        let fits = "because an address and ports fit into an empty record";
-        let stated = io.ips().iter().copied().filter(|_| spec.knows_address).collect::<Vec<_>>();
-        for ip in &stated {
-            match ip {
-                IpAddr::V4(ip) => local.set_ip4(Some(*ip)).expect(fits),
-                IpAddr::V6(ip) => local.set_ip6(Some(*ip)).expect(fits),
-            }
-        }
-        local.set_udp4(Some(spec.port)).expect(fits);
-        local.set_tcp4(spec.takes_streams().then_some(spec.port)).expect(fits);
-        let mut config = spec.discovery.clone().unwrap_or_default();
-        config.table.has_ipv4 = io.ips().iter().any(IpAddr::is_ipv4);
-        config.table.has_ipv6 = io.ips().iter().any(IpAddr::is_ipv6);
-        let mut v4 = V4::new(config, spec.key.clone(), local, seeds, now, random.fork());
-        for ip in stated {
-            let change = match ip {
-                IpAddr::V4(ip) => LocalChange::Ip4(Some(ip)),
-                IpAddr::V6(ip) => LocalChange::Ip6(Some(ip)),
-            };
-            v4.handle_input(now, Asked::Local(change));
-        }
-        Self { v4, queries: BTreeMap::new(), next_query: 0, sent: io.at }
     }
+}
+
+/// What a node says of itself: that it listens at the addresses of its host, or at the wildcard.
+fn describe(io: &Io<'_>, spec: &NodeSpec) -> SelfDescription {
+    let listens_at = if spec.knows_address {
+        io.ips().to_vec()
+    } else if io.ips().iter().any(IpAddr::is_ipv6) {
+        vec![Ipv6Addr::UNSPECIFIED.into()]
+    } else {
+        vec![Ipv4Addr::UNSPECIFIED.into()]
+    };
+    let mut about = SelfDescription::new(spec.key.clone());
+    about.udp = listens_at.iter().map(|ip| SocketAddr::new(*ip, spec.port)).collect();
+    if spec.takes_streams() {
+        about.tcp.clone_from(&about.udp);
+    }
+    about
 }
 
 impl Node {
@@ -65,62 +64,83 @@ impl Node {
         from: SocketAddr,
         bytes: &[u8],
     ) {
-        let Some(discovery) = &mut self.discovery else { return };
-        io.ledger.on_received(io.host, from, bytes);
-        discovery.v4.handle_input(io.now(), Asked::Datagram { from, bytes });
-        self.drain_discovery(io, db);
+        if self.discovery.is_some() {
+            io.ledger.on_received(io.host, from, bytes);
+            self.tell_discovery(io, db, Told::Datagram { from, datagram: bytes.into() });
+        }
     }
 
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
-        let now = io.now();
         match (&mut self.discovery, question) {
-            (None, Question::Want(_)) => {}
+            (None, Question::Named { .. } | Question::Want(_)) => {}
             (None, Question::Resolve { locate, .. }) => {
                 self.mail_peering(io, Input::Located { locate, node: None });
             }
-            (Some(discovery), Question::Want(count)) => {
-                discovery.v4.handle_input(now, Asked::Want { count });
-                self.drain_discovery(io, db);
+            (Some(_), Question::Named { id, addresses }) => {
+                self.tell_discovery(io, db, Told::NameResolved { id, addresses });
             }
             (Some(discovery), Question::Resolve { locate, key }) => {
                 let id = QueryId(discovery.next_query);
                 discovery.next_query += 1;
                 discovery.queries.insert(id, locate);
-                discovery.v4.handle_input(now, Asked::Resolve { id, node: Named::new(key) });
-                self.drain_discovery(io, db);
+                let command = Command::Resolve { id, node: Named::new(key) };
+                self.tell_discovery(io, db, command.into());
             }
+            (Some(_), Question::Want(count)) => self.tell_discovery(io, db, Told::Want { count }),
+        }
+    }
+
+    fn tell_discovery(&mut self, io: &mut Io<'_>, db: &mut NodeDb, told: Told<'_>) {
+        let now = io.now();
+        if let Some(discovery) = &mut self.discovery {
+            discovery.endpoint.handle_input(now, told);
+            self.drain_discovery(io, db);
         }
     }
 
     pub(super) fn drain_discovery(&mut self, io: &mut Io<'_>, db: &mut NodeDb) {
         let Some(discovery) = &mut self.discovery else { return };
-        while let Some(output) = discovery.v4.poll_output() {
+        while let Some(output) = discovery.endpoint.poll_output() {
             match output {
-                Output::Send { to, bytes } => {
-                    io.ledger.on_sent(io.at, io.host, to, &bytes);
-                    io.send(to, bytes);
-                }
                 Output::Candidate(node) => {
                     let input = Box::new(Input::Candidate { node });
                     io.mail(&mut discovery.sent, Mail::Peering(input));
                 }
                 Output::LocalRecord(record) => self.record = Some(record),
+                Output::ResolveName { id, host } => {
+                    let named = Question::Named { id, addresses: io.resolve(&host) };
+                    io.mail(&mut discovery.sent, Mail::Discovery(named));
+                }
                 Output::Resolved { id, node } => {
                     if let Some(locate) = discovery.queries.remove(&id) {
                         let input = Box::new(Input::Located { locate, node });
                         io.mail(&mut discovery.sent, Mail::Peering(input));
                     }
                 }
+                Output::Send { to, bytes } => {
+                    io.ledger.on_sent(io.at, io.host, to, &bytes);
+                    io.send(to, bytes);
+                }
                 Output::Store(op) => db.apply(op),
+                Output::WantSeeds => {
+                    let now = io.now();
+                    let seeds = db.seeds(now.unix, &mut discovery.random);
+                    for seed in &seeds {
+                        io.ledger.on_seed(io.host, seed);
+                    }
+                    discovery.endpoint.handle_input(now, Told::Seeds(seeds));
+                }
                 Output::LookupDone { .. }
                 | Output::LookupStep { .. }
                 | Output::NodeAdded(_)
                 | Output::NodeDropped(_)
                 | Output::PingFailed { .. }
                 | Output::Pong { .. }
-                | Output::Record { .. } => {}
+                | Output::Record { .. }
+                | Output::Table { .. }
+                | Output::Warning(_) => {}
             }
         }
-        io.set_alarm(token::DISCOVERY, discovery.v4.poll_timeout());
+        io.set_alarm(token::DISCOVERY, discovery.endpoint.poll_timeout());
     }
 }

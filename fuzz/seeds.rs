@@ -34,7 +34,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     write(NODE, "record", "whole", &[&[0], record.as_rlp()].concat())?;
     // What follows the signature: 3 bytes of header and 66 of it.
-    write(NODE, "record", "content", &[&[1], &record.as_rlp()[record.as_rlp().len() - content(&record)..]].concat())?;
+    write(
+        NODE,
+        "record",
+        "content",
+        &[&[1], &record.as_rlp()[record.as_rlp().len() - content(&record)..]].concat(),
+    )?;
     write(NODE, "url", "enode", node.to_string().as_bytes())?;
     write(NODE, "url", "enr", record.to_string().as_bytes())?;
     write(NODE, "url", "tail", b"[2a00::1]:30303?discport=1")?;
@@ -43,17 +48,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(RLPX, "auth", "sealed", &[&[1], &plaintext[..]].concat())?;
     write(RLPX, "ack", "sealed", &[&[1], &plaintext[..]].concat())?;
 
-    let capability = |(name, version)| {
-        CapabilityName::new(name).map(|name| Capability { name, version })
-    };
+    let capability =
+        |(name, version)| CapabilityName::new(name).map(|name| Capability { name, version });
     let known = [("eth", 68), ("eth", 69), ("snap", 1), ("aaa", 1)];
     let capabilities = known.into_iter().map(capability).collect::<Result<_, _>>()?;
-    let hello = Hello { version: 5, client: "test/1".into(), capabilities, listen_port: 0, identity: *key.public() };
+    let hello = Hello {
+        version: 5,
+        client: "test/1".into(),
+        capabilities,
+        listen_port: 0,
+        identity: *key.public(),
+    };
     let mut payload = Vec::new();
     hello.encode(&mut payload);
     write(RLPX, "hello", "whole", &payload)?;
-    write(RLPX, "peer", "hello", &[&[0, 0], &u64::try_from(payload.len())?.to_le_bytes()[..2], &payload[..]].concat())?;
-    for (name, form) in [("list", &[0xc1, 0x04][..]), ("bare", &[0x04]), ("empty", &[0xc0]), ("long", &[0xc2, 0x81, 0xff])] {
+    write(
+        RLPX,
+        "peer",
+        "hello",
+        &[&[0, 0], &u64::try_from(payload.len())?.to_le_bytes()[..2], &payload[..]].concat(),
+    )?;
+    for (name, form) in [
+        ("list", &[0xc1, 0x04][..]),
+        ("bare", &[0x04]),
+        ("empty", &[0xc0]),
+        ("long", &[0xc2, 0x81, 0xff]),
+    ] {
         write(RLPX, "disconnect", name, form)?;
     }
     write(RLPX, "snappy", "text", b"\x0b\x28hello hello")?;

@@ -7,6 +7,7 @@
 //! not count.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
+#![expect(clippy::disallowed_methods, reason = "packets expire at a time of the clock")]
 
 use std::{
     hint::black_box,

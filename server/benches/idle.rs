@@ -4,6 +4,7 @@
 //! server's end is measured. Not a Criterion benchmark: there is nothing to time.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
+#![expect(clippy::disallowed_methods, reason = "the benchmark runs itself as a child")]
 
 use std::{io::BufRead as _, process::Stdio, time::Duration};
 

@@ -6,10 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use peerage_machine::Random;
+use peerage_machine::{Now, Random};
 use peerage_node::{NetList, Node, NodeId, SecretKey, SelfDescription};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
@@ -28,6 +28,7 @@ use crate::{
     start::{Plan, start},
     store::{DataDir, List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
     tasks::{
+        clock::Clock,
         discovery::{self, Socket},
         listener, peering,
     },
@@ -228,6 +229,7 @@ impl Builder {
     pub async fn start(self) -> Result<Server, StartError> {
         let (protocols, capabilities) = check_protocols(self.protocols)?;
         check_hello(&self.client_name, &capabilities)?;
+        let clock = Clock::start();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(StartError::Randomness)?;
 
@@ -237,7 +239,7 @@ impl Builder {
         let mut about = SelfDescription::new(self.key.clone());
         about.attributes = attributes.cloned().collect();
         // Mistakes in attributes come before those in addresses, which may be nobody's fault.
-        let seq = kept.seq.unwrap_or_else(unix_millis);
+        let seq = kept.seq.unwrap_or_else(|| first_seq(clock.now()));
         about.record(seq)?;
         let Sockets { tcp, udp } =
             Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
@@ -247,7 +249,7 @@ impl Builder {
         let mut record = about.record(seq)?;
         let node = about.node(record.record().clone());
         let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
-        let store = kept.state_seq(record.seq()).await?;
+        let store = kept.state_seq(clock.now(), record.seq()).await?;
         let mut config = peerage_discovery::Config::default();
         config.bootnodes = self.discovery.bootnodes;
         config.net_restrict = self.net_restrict.clone();
@@ -284,6 +286,7 @@ impl Builder {
             node,
             listener: tcp.map(|(listener, _)| listener),
             listen,
+            clock,
             discovery,
             peering,
             events: self.events,
@@ -335,11 +338,10 @@ impl Kept {
     }
 
     /// Writes which sequence number is used now.
-    async fn state_seq(self, seq: u64) -> Result<Box<dyn NodeStore>, StartError> {
+    async fn state_seq(self, now: Now, seq: u64) -> Result<Box<dyn NodeStore>, StartError> {
         let Self { mut store, .. } = self;
         blocking(move || {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            store.apply(now, &[StoreOp::Seq(seq)])?;
+            store.apply(now.unix, &[StoreOp::Seq(seq)])?;
             Ok(store)
         })
         .await
@@ -425,8 +427,8 @@ fn check_hello(client: &str, capabilities: &[LocalCapability]) -> Result<(), Sta
     Ok(())
 }
 
-/// What go-ethereum begins with where nothing is stored: it grows over restarts too.
-fn unix_millis() -> u64 {
-    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+/// What go-ethereum begins with where nothing is stored, milliseconds of UNIX: it grows over
+/// restarts too.
+fn first_seq(now: Now) -> u64 {
+    u64::try_from(now.unix.as_millis()).unwrap_or(u64::MAX)
 }

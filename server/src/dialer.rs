@@ -2,21 +2,18 @@
 //!
 //! Not here: whom to dial and when (`peerage-peering`), and how long a dial may take (`run`).
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use peerage_machine::Machine as _;
 use peerage_node::PublicKey;
-use peerage_peering::envelope::DialError;
+use peerage_peering::{Race, RaceInput, RaceOutput, envelope::DialError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
 
-use crate::protocol::BoxFuture;
-
-/// How much sooner an address is tried than the next one, unless it fails sooner
-/// ([RFC 8305, section 8](https://www.rfc-editor.org/rfc/rfc8305#section-8)).
-const STAGGER: Duration = Duration::from_millis(250);
+use crate::{protocol::BoxFuture, tasks::clock::Clock};
 
 /// A stream of bytes that a connection can live on: TCP, a pipe, a proxy's tunnel.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -80,34 +77,36 @@ impl Dialer for TcpDialer {
     }
 }
 
+/// Drives a [`Race`]: its tries are connects, which end with it.
 async fn race(addresses: Vec<SocketAddr>) -> Result<Dialed, DialError> {
-    let mut waiting = addresses.into_iter();
+    let clock = Clock::start();
+    let mut race = Race::new(clock.now().mono, addresses);
     let mut tries = FuturesUnordered::new();
-    let mut last = DialError::Unreachable;
+    let mut connected = None;
     loop {
-        let more = match waiting.next() {
-            Some(address) => {
-                tries.push(connect(address));
-                waiting.len() > 0
+        while let Some(output) = race.poll_output() {
+            match output {
+                RaceOutput::Lost(why) => return Err(why),
+                RaceOutput::Try(address) => {
+                    tries.push(async move { (address, connect(address).await) })
+                }
+                // The machine believes nothing but what it was just told.
+                RaceOutput::Won(_) => return connected.ok_or(DialError::Unreachable),
             }
-            None => false,
-        };
-        let stagger = tokio::time::sleep(STAGGER);
-        tokio::pin!(stagger);
-        loop {
-            tokio::select! {
-                tried = tries.next() => match tried {
-                    Some(Ok(dialed)) => return Ok(dialed),
-                    Some(Err(error)) => {
-                        last = error;
-                        if more {
-                            break;
-                        }
+        }
+        let wake = race.poll_timeout();
+        tokio::select! {
+            Some((address, tried)) = tries.next() => {
+                let input = match tried {
+                    Ok(dialed) => {
+                        connected = Some(dialed);
+                        RaceInput::Connected(address)
                     }
-                    None => return Err(last),
-                },
-                () = &mut stagger, if more => break,
+                    Err(why) => RaceInput::Failed(address, why),
+                };
+                race.handle_input(clock.now(), input);
             }
+            () = clock.until(wake) => race.handle_timeout(clock.now()),
         }
     }
 }

@@ -42,6 +42,7 @@ pub use peerage_rlpx::{
     Capability, CapabilityName, DisconnectReason, Fault, Hello, Local, NameError, PeerIncompatible,
     PeerMisbehaved, Timeouts, Waiting,
 };
+pub use serde_json;
 
 pub use builder::Builder;
 pub use channel::{Channel, MAX_PAYLOAD, Message, Receiver, SendError, Sender};

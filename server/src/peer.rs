@@ -10,9 +10,8 @@ use std::{
 use peerage_node::{NodeId, PublicKey};
 use peerage_peering::Slot;
 use peerage_rlpx::{Capability, DisconnectReason};
-use tokio::time::Instant;
 
-use crate::tasks::mailbox::Mailbox;
+use crate::tasks::{clock::Clock, mailbox::Mailbox};
 
 /// A connected peer. Cheap to clone; outlives the connection, and then only tells what was.
 #[derive(Clone)]
@@ -23,7 +22,8 @@ struct Inner {
     about: About,
     id: NodeId,
     slot: Mutex<Slot>,
-    added: Instant,
+    /// Started when the peer was added.
+    clock: Clock,
     mailbox: Arc<Mailbox>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct About {
 impl Peer {
     pub(crate) fn new(about: About, slot: Slot, mailbox: Arc<Mailbox>) -> Self {
         let id = about.key.id();
-        Self(Arc::new(Inner { about, id, slot: Mutex::new(slot), added: Instant::now(), mailbox }))
+        Self(Arc::new(Inner { about, id, slot: Mutex::new(slot), clock: Clock::start(), mailbox }))
     }
 
     /// A peer with no connection behind it, to test a protocol with
@@ -109,7 +109,7 @@ impl Peer {
 
     /// How long ago it became a peer.
     pub fn connected_for(&self) -> Duration {
-        self.0.added.elapsed()
+        self.0.clock.elapsed()
     }
 
     /// Round trip of the last ping that it answered.

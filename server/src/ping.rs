@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use peerage_machine::Machine as _;
+use peerage_machine::{Instant, Machine as _};
 use peerage_node::{Node, SecretKey};
 use peerage_peering::envelope::DialError;
 use peerage_rlpx::{
@@ -14,7 +14,7 @@ use peerage_rlpx::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::{Instant, timeout, timeout_at},
+    time::timeout,
 };
 
 use crate::{
@@ -109,25 +109,25 @@ pub enum PingError {
 
 /// Asks `node` what it is. Within a tokio runtime.
 pub async fn ping(node: &Node, options: PingOptions) -> Result<PingAnswer, PingError> {
-    let deadline = Instant::now() + options.timeout;
-    let began = Instant::now();
-    let addresses = addresses(node, deadline).await?;
+    let clock = Clock::start();
+    let deadline = clock.after(options.timeout);
+    let addresses = addresses(node, &clock, deadline).await?;
     let request = DialRequest { key: *node.public_key(), addresses };
-    let dialed = timeout_at(deadline, TcpDialer.dial(request))
+    let dialed = clock
+        .timeout_at(deadline, TcpDialer.dial(request))
         .await
         .unwrap_or(Err(DialError::TimedOut))
         .map_err(PingError::Dial)?;
-    let (connecting, remote) = (began.elapsed(), dialed.remote);
+    let (connecting, remote) = (clock.elapsed(), dialed.remote);
 
-    let began = Instant::now();
-    let mut wire = Wire::new(dialed.stream, node, options);
-    let hello = match timeout_at(deadline, wire.hello()).await {
+    let mut wire = Wire::new(dialed.stream, node, options, clock);
+    let hello = match clock.timeout_at(deadline, wire.hello()).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(fault)) => return Err(PingError::BeforeHello { remote, fault }),
         Err(_) => return Err(PingError::TimedOut { remote }),
     };
-    let handshake = began.elapsed();
-    let ended = timeout_at(deadline, wire.pong()).await.unwrap_or(Ok(())).err();
+    let handshake = clock.elapsed() - connecting;
+    let ended = clock.timeout_at(deadline, wire.pong()).await.unwrap_or(Ok(())).err();
     let round_trip = wire.round_trip;
     if ended.is_none() {
         // A courtesy, cut short where it is not returned.
@@ -137,12 +137,16 @@ pub async fn ping(node: &Node, options: PingOptions) -> Result<PingAnswer, PingE
 }
 
 /// Where the node accepts connections.
-async fn addresses(node: &Node, deadline: Instant) -> Result<Vec<SocketAddr>, PingError> {
+async fn addresses(
+    node: &Node,
+    clock: &Clock,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, PingError> {
     let (Some(host), Some(port)) = (node.hostname(), node.tcp_port()) else {
         let addresses = node.tcp_endpoints();
         return if addresses.is_empty() { Err(PingError::NoAddress) } else { Ok(addresses) };
     };
-    let found = timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
+    let found = clock.timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
     let addresses: Vec<_> = found.map(Result::ok).ok().flatten().into_iter().flatten().collect();
     if addresses.is_empty() { Err(PingError::NotResolved) } else { Ok(addresses) }
 }
@@ -158,8 +162,7 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(stream: BoxedStream, node: &Node, options: PingOptions) -> Self {
-        let clock = Clock::start();
+    fn new(stream: BoxedStream, node: &Node, options: PingOptions, clock: Clock) -> Self {
         let claimed = |capability| LocalCapability { capability, length: CLAIMED_LENGTH };
         let mut capabilities: Vec<_> = options.capabilities.into_iter().map(claimed).collect();
         capabilities.sort_unstable();
@@ -204,7 +207,7 @@ impl Wire {
     async fn pong(&mut self) -> Result<(), Fault> {
         self.connection.admit(self.clock.now());
         if let Some(due) = self.connection.poll_timeout() {
-            tokio::time::sleep_until(self.clock.tokio(due)).await;
+            self.clock.alarm(due).await;
         }
         self.connection.handle_timeout(self.clock.now());
         while self.round_trip.is_none() {

@@ -115,8 +115,9 @@ impl Server {
     }
 
     /// Stops the server: every peer is told so, and every task ends within
-    /// [`Builder::stop_timeout`](crate::Builder::stop_timeout), but for a protocol that blocks its thread: nobody can end that,
-    /// so it is waited for. May be called more than once, and from more than one task.
+    /// [`Builder::stop_timeout`](crate::Builder::stop_timeout), but for a protocol that blocks its
+    /// thread: nobody can end that, so it is waited for. May be called more than once, and from
+    /// more than one task.
     pub async fn stop(&self) {
         // Fails if it has stopped already.
         let _ = self.0.tell.send(Notice::Stop);

@@ -29,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) node: Node,
     pub(crate) listener: Option<TcpListener>,
     pub(crate) listen: Option<SocketAddr>,
+    pub(crate) clock: Clock,
     /// `None` for no discovery.
     pub(crate) discovery: Option<discovery::Plan>,
     pub(crate) peering: peering::Plan,
@@ -67,7 +68,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         wanted: wanted.clone(),
     };
 
-    let clock = Clock::start();
+    let clock = plan.clock;
     let mut tasks = JoinSet::new();
     let random = Random::from_seed(plan.random.fork());
     let (keeping, keeper) = keeper::Task::new(plan.store, clock, random);

@@ -29,7 +29,7 @@ pub(crate) use data_dir::DataDir;
 pub use disk::RedbStore;
 pub use memory::MemoryStore;
 pub use peerage_discovery::{SeedNode, StoreOp};
-use peerage_machine::Random;
+pub use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 
 /// Keeps what is known of nodes. Time is that of UNIX, as it must outlive the process.

@@ -1,6 +1,6 @@
 //! Who means harm: hosts that break what they can.
 //!
-//! Each is an [`Actor`] with a key of its own, told of some honest nodes to begin with. All but the
+//! Each is an [`Program`] with a key of its own, told of some honest nodes to begin with. All but the
 //! one that says nothing at all are made of the shipping codecs, so that they come as far as
 //! somebody who means it would.
 //!
@@ -29,7 +29,7 @@ use self::{
     mimic::Mimic,
     tape::Replay,
 };
-use crate::{Actor, NodeSpec};
+use crate::{node::Chat, world::Program};
 
 /// What an adversary does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +151,7 @@ pub struct Accomplices {
 }
 
 /// Makes one adversary with this key.
-pub fn adversary(kind: AdversaryKind, key: SecretKey, knows: Accomplices) -> Box<dyn Actor> {
+pub fn adversary(kind: AdversaryKind, key: SecretKey, knows: Accomplices) -> Box<dyn Program> {
     match kind {
         AdversaryKind::Eclipse => Box::new(Mimic::new(key, knows, Eclipse)),
         AdversaryKind::HandshakeFlood => {
@@ -166,14 +166,14 @@ pub fn adversary(kind: AdversaryKind, key: SecretKey, knows: Accomplices) -> Box
         AdversaryKind::UdpFlood => Box::new(Mimic::new(key, knows, UdpFlood::default())),
         AdversaryKind::WrongIdentity => Box::new(Mimic::new(key, knows, Impostor::default())),
         AdversaryKind::WrongNetwork => {
-            let mut spec = NodeSpec::new(key);
+            let mut chat = Chat::default();
             // By its id, so that both sorts come about as often.
-            if spec.id().0[31].is_multiple_of(2) {
-                spec.network += 1;
+            if id(&key).0[31].is_multiple_of(2) {
+                chat.network += 1;
             } else {
-                spec.capability = "other".into();
+                chat.capability = "other".into();
             }
-            Box::new(Mimic::with(spec, knows, Stranger))
+            Box::new(Mimic::with(key, chat, knows, Stranger))
         }
     }
 }

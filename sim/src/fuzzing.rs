@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
+use peerage_node::Crypto;
 
 use crate::{Chat, Crash, HostId, LinkProfile, NatKind, NodeSpec, Place, Settings, World};
 
@@ -29,15 +30,15 @@ fn play(u: &mut Unstructured<'_>) -> Result<()> {
         _ => LinkProfile::perfect(Duration::from_millis(20)),
     };
     let task_delay = Duration::from_millis(u64::from(shape % 64));
-    let settings = Settings { link, task_delay, stand_in: true, ..Settings::default() };
+    let settings = Settings { link, task_delay, ..Settings::default() };
     let mut world = World::with_settings(u64::from(seed), settings);
     let mut hosts: Vec<HostId> = Vec::new();
     for n in 0..3 + usize::from(count % 4) {
         let place = PLACES[(n * usize::from(shape)) % PLACES.len()];
-        let mut spec = NodeSpec::new(world.key());
+        let mut spec = NodeSpec::new(world.key_with(Crypto::StandIn));
         spec.knows_address = !matches!(place, Place::Behind(_));
         spec.limits.max_peers = 2 + n;
-        spec.chat = Some(Chat { every: Duration::from_secs(7), size: 100 });
+        spec.protocols = vec![Chat::every(Duration::from_secs(7), 100).into()];
         let known: Vec<_> = hosts.iter().take(1).map(|host| world.named(*host)).collect();
         if shape.is_multiple_of(3) {
             spec.static_nodes.clone_from(&known);

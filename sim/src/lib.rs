@@ -1,42 +1,25 @@
 #![doc = include_str!("../README.md")]
 
 pub mod adversary;
-mod alarms;
-mod clock;
-mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod io;
-mod ledger;
 pub mod metrics;
-mod net;
 mod node;
-mod queue;
 pub mod scenario;
-mod trace;
 mod world;
 
-pub use event::HostEvent;
-pub use io::{Actor, Io};
-pub use ledger::{Bounds, Violation};
-pub use net::{Crash, LinkProfile, NatKind, NetStats, Read, Socket};
-pub use node::{Chat, Node, NodeSpec, Seen};
-pub use trace::{Trace, first_difference};
-pub use world::{Place, Settings, World};
+pub use peerage_discovery;
+pub use peerage_machine;
+pub use peerage_node;
+pub use peerage_peering;
+pub use peerage_rlpx;
 
-/// A host of a world, from 0 in the order in which they were added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub u32);
-
-impl HostId {
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl std::fmt::Display for HostId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "h{}", self.0)
-    }
-}
+pub use node::{
+    Bounds, Chat, Node, NodeFact, NodeSpec, Peer, Protocol, ProtocolIo, ProtocolSpec, Seen,
+};
+pub use world::{
+    ConnectError, Crash, Fact, HostEvent, HostId, Io, Kind, LinkProfile, Mail, NatKind, NetStats,
+    Observer, Place, Program, Read, Settings, Socket, Trace, Verdict, Violation, Way, World,
+    first_difference,
+};

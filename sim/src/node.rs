@@ -5,18 +5,24 @@
 //! cross does.
 //!
 //! ```text
-//!    datagrams <--> Endpoint -Candidate, Located-> peering <--Identified, Ready, Closed-- Connection
-//!                      <--Want, Resolve--------         ---Admit, Disconnect--------->
+//!    datagrams <--> discovery --Candidate, Located--> peering <--Identified, Ready-- Connection
+//!                             <--Want, Resolve-------         ---Admit------------->
 //! ```
 
 mod carry;
+mod chat;
 mod conn;
 mod db;
 mod discovery;
+mod fact;
+mod host;
+mod ledger;
 mod protocol;
+mod speak;
 mod spec;
+mod world;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, rc::Rc, sync::Arc};
 
 use peerage_discovery::{Endpoint, NameId, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
@@ -27,39 +33,41 @@ use peerage_peering::{
 };
 use peerage_rlpx::DisconnectReason;
 
-pub(crate) use db::NodeDb;
-pub use protocol::Chat;
-pub(crate) use protocol::Talk;
+pub use chat::Chat;
+pub use fact::NodeFact;
+pub(crate) use host::describe;
+pub use ledger::Bounds;
+pub use protocol::{Peer, Protocol, ProtocolIo, ProtocolSpec};
 pub use spec::NodeSpec;
 
-use self::{carry::Dialing, conn::Conn, discovery::Discovery};
-use crate::{
-    event::HostEvent,
-    io::Io,
-    net::{Read, Socket},
-};
+use self::{carry::Dialing, conn::Conn, db::NodeDb, discovery::Discovery, protocol::Speaker};
+use crate::world::{HostEvent, Io, Kind, Read, Socket, Way};
+
+/// A peer was added or dropped.
+const PEER: Kind = Kind::new(5, "peer");
 
 /// What one task of a node tells another one.
 #[derive(Debug)]
-pub(crate) enum Mail {
+#[expect(clippy::large_enum_variant, reason = "mail is boxed, and most of it goes to peering")]
+enum Mail {
     /// To the connection's task.
     Conn { conn: ConnId, order: Order },
     /// To discovery's task.
     Discovery(Question),
     /// To peering's task.
-    Peering(Box<Input>),
+    Peering(Input),
 }
 
 /// What peering's task tells a connection's.
 #[derive(Debug)]
-pub(crate) enum Order {
+enum Order {
     Admit,
     Disconnect(DisconnectReason),
 }
 
 /// What discovery's task is asked, and answered.
 #[derive(Debug)]
-pub(crate) enum Question {
+enum Question {
     /// A name was resolved.
     Named {
         id: NameId,
@@ -87,16 +95,16 @@ const UNJUDGED: usize = 16;
 /// A node that runs.
 #[derive(Debug)]
 pub struct Node {
-    spec: Arc<NodeSpec>,
+    spec: Rc<NodeSpec>,
     config: Arc<peerage_rlpx::Config>,
     random: Random,
     discovery: Option<Discovery>,
     peering: Peering,
     accepting: bool,
     unjudged: usize,
-    /// The last mail to peering from the listener and the dialer, and from and to discovery.
-    sent_in: Instant,
-    to_discovery: Instant,
+    /// Of mail to peering from the listener and the dialer, and of mail to discovery.
+    to_peering: Way,
+    to_discovery: Way,
     conns: BTreeMap<ConnId, Conn>,
     sockets: BTreeMap<Socket, ConnId>,
     dials: BTreeMap<DialId, Dialing>,
@@ -106,7 +114,9 @@ pub struct Node {
     /// The connection of each peer, as the tasks were told.
     peers: BTreeMap<NodeId, (ConnId, Slot)>,
     next_conn: u64,
-    next_chat: Option<Instant>,
+    protocols: Vec<Speaker>,
+    /// Connections that a protocol has given something to do.
+    touched: Vec<ConnId>,
     record: Option<Record>,
     has_stopped: bool,
     seen: Seen,
@@ -152,7 +162,7 @@ pub struct Seen {
 
 impl Node {
     /// Starts a node. What it knew is in `db`.
-    pub(crate) fn start(io: &mut Io<'_>, db: &mut NodeDb, spec: Arc<NodeSpec>) -> Self {
+    fn start(io: &mut Io<'_>, db: &mut NodeDb, spec: Rc<NodeSpec>) -> Self {
         let mut random = Random::from_seed(io.random().fork());
         io.listen(Some(spec.port), spec.takes_streams().then_some(spec.port));
         let config = Arc::new(spec.connection());
@@ -160,8 +170,7 @@ impl Node {
         let peering = Peering::new(spec.peering(), random.fork());
         let discovery =
             spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));
-        let at = io.at;
-        let next_chat = spec.chat.map(|chat| io.now().mono + chat.first(&mut random));
+        let protocols = spec.protocols.iter().map(ProtocolSpec::start).collect();
         let mut node = Self {
             spec,
             config,
@@ -170,8 +179,8 @@ impl Node {
             peering,
             accepting: false,
             unjudged: 0,
-            sent_in: at,
-            to_discovery: at,
+            to_peering: Way::default(),
+            to_discovery: Way::default(),
             conns: BTreeMap::new(),
             sockets: BTreeMap::new(),
             dials: BTreeMap::new(),
@@ -179,13 +188,15 @@ impl Node {
             leaving: BTreeMap::new(),
             peers: BTreeMap::new(),
             next_conn: 0,
-            next_chat,
+            protocols,
+            touched: Vec::new(),
             record: None,
             has_stopped: false,
             seen: Seen::default(),
             budget,
         };
         node.record = node.discovery.as_ref().map(|it| it.endpoint.local_record().clone());
+        node.start_protocols(io);
         node.drain_discovery(io, db);
         let now = io.now();
         node.peering.handle_timeout(now);
@@ -195,7 +206,7 @@ impl Node {
     }
 
     /// Something happened to the host.
-    pub(crate) fn on_event(&mut self, io: &mut Io<'_>, db: &mut NodeDb, event: HostEvent) {
+    fn on_event(&mut self, io: &mut Io<'_>, db: &mut NodeDb, event: HostEvent) {
         match event {
             HostEvent::Acceptable => self.accept(io),
             HostEvent::ConnectFailed { socket, why } => self.on_connect_failed(io, socket, why),
@@ -207,31 +218,31 @@ impl Node {
     }
 
     /// One task has told another one something.
-    pub(crate) fn on_mail(&mut self, io: &mut Io<'_>, db: &mut NodeDb, mail: Mail) {
+    fn on_mail(&mut self, io: &mut Io<'_>, db: &mut NodeDb, mail: Mail) {
         match mail {
             Mail::Conn { conn, order } => self.on_order(io, conn, order),
             Mail::Discovery(question) => self.on_question(io, db, question),
-            Mail::Peering(input) => self.on_input(io, *input),
+            Mail::Peering(input) => self.on_input(io, input),
         }
     }
 
     /// The user stops the node.
-    pub(crate) fn stop(&mut self, io: &mut Io<'_>) {
+    fn stop(&mut self, io: &mut Io<'_>) {
         self.discovery = None;
         io.set_alarm(token::DISCOVERY, None);
-        self.next_chat = None;
+        self.protocols.iter_mut().for_each(|it| it.wake = None);
         self.input(io, Input::Stop);
     }
 
     /// The user says something to peering.
-    pub(crate) fn input(&mut self, io: &mut Io<'_>, input: Input) {
+    fn input(&mut self, io: &mut Io<'_>, input: Input) {
         let now = io.now();
         self.peering.handle_input(now, input);
         self.drain_peering(io);
     }
 
     /// Whether everything has ended after [`stop`](Self::stop).
-    pub(crate) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.has_stopped && self.leaving.is_empty()
     }
 
@@ -321,11 +332,10 @@ impl Node {
             io.close(socket);
         }
         self.race_dials(io);
-        if self.next_chat.is_some_and(|at| at <= now) {
-            self.chat(io);
-        }
-        let dials = self.dials.values().flat_map(|it| [Some(it.until), it.next]).flatten();
-        let due = dials.chain(self.leaving.values().copied()).chain(self.next_chat).min();
+        self.wake_protocols(io, now);
+        let dials = self.dials.values().map(Dialing::due);
+        let due =
+            dials.chain(self.leaving.values().copied()).chain(self.next_protocol_wake()).min();
         if let Some(due) = due {
             io.wake_by(token::HOUSE, due);
         }

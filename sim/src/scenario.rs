@@ -5,12 +5,14 @@
 mod all;
 mod measure;
 mod run;
+mod series;
 mod steps;
 
 use std::time::Duration;
 
 pub use measure::{Measure, Row};
 pub use run::{Options, OptionsError, Outcome, Run};
+pub use series::Series;
 
 use crate::{Bounds, Crash, LinkProfile, NodeSpec, Place, adversary::AdversaryKind};
 

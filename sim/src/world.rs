@@ -1,38 +1,49 @@
-//! The world: hosts, the network between them, and time.
+//! The generic layer: a world of hosts, the network between them, and time.
+//!
+//! Each host runs a boxed [`Program`] that is told of events and acts by [`Io`]. The world does not
+//! know what the programs are: not what they send, not what mail passes between their tasks, not
+//! what they keep while they are down. Observers see all of it from outside, and may say that a rule
+//! is broken.
+//!
+//! Nothing here imports what is built on it: not the nodes (`crate::node`), not scenarios or
+//! adversaries, no crate of devp2p. `tests/layers.rs` sees to that.
 
+mod alarms;
+mod clock;
+mod event;
 mod happen;
+mod host;
+mod io;
+mod net;
+mod observer;
 mod places;
+mod queue;
+mod trace;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{any::Any, collections::BTreeMap, net::IpAddr, time::Duration};
 
 use peerage_machine::{Instant, Random, Seed};
-use peerage_node::{Node as Named, NodeId, SecretKey};
-use peerage_peering::envelope::Input;
-use peerage_rlpx::DisconnectReason;
 use sha2::{Digest as _, Sha256};
 
-use self::places::Addresses;
-pub use self::places::Place;
-use crate::{
-    HostId,
+use self::{
     alarms::Alarms,
     clock::HostClock,
-    event::{Event, HostEvent},
-    io::Actor,
-    ledger::{Bounds, Ledger, Violation},
-    net::{Crash, LinkProfile, Net, NetStats},
-    node::{Mail, Node, NodeDb, NodeSpec},
+    event::Event,
+    host::{Deferred, Host},
+    net::Net,
+    observer::Observers,
+    places::Addresses,
     queue::Queue,
-    trace::Trace,
 };
-
-/// Datagrams that a host that stands still can keep: a kernel's buffer.
-const MAX_DEFERRED: usize = 256;
+pub use self::{
+    event::{ConnectError, HostEvent, Mail},
+    host::{HostId, Program},
+    io::{Io, Way},
+    net::{Crash, LinkProfile, NatKind, NetStats, Read, Socket},
+    observer::{Fact, Observer, Verdict, Violation},
+    places::Place,
+    trace::{Kind, Trace, first_difference},
+};
 
 /// What a world is made of, beside its seed.
 #[derive(Clone, Debug)]
@@ -46,10 +57,6 @@ pub struct Settings {
     pub drift_ppm: u32,
     /// Names that can be resolved.
     pub names: BTreeMap<String, Vec<IpAddr>>,
-    /// What has to hold within what time.
-    pub bounds: Bounds,
-    /// Whether [`World::key`] makes keys whose cryptography is a cheap stand-in.
-    pub stand_in: bool,
 }
 
 impl Default for Settings {
@@ -59,8 +66,6 @@ impl Default for Settings {
             task_delay: Duration::from_millis(2),
             drift_ppm: 50,
             names: BTreeMap::new(),
-            bounds: Bounds::default(),
-            stand_in: false,
         }
     }
 }
@@ -76,34 +81,9 @@ pub struct World {
     queue: Queue<Event>,
     alarms: Alarms,
     hosts: Vec<Host>,
-    ledger: Ledger,
+    observers: Observers,
     trace: Trace,
     events: u64,
-}
-
-#[derive(Debug)]
-struct Host {
-    clock: HostClock,
-    random: Random,
-    ip: IpAddr,
-    program: Program,
-    /// What came while the host stands still; `None` while it does not.
-    deferred: Option<Vec<Deferred>>,
-    db: NodeDb,
-}
-
-#[derive(Debug)]
-enum Deferred {
-    Event(HostEvent),
-    Mail(Mail),
-    Stop,
-}
-
-/// What a host runs.
-#[derive(Debug)]
-enum Program {
-    Actor(Option<Box<dyn Actor>>),
-    Node { spec: Arc<NodeSpec>, node: Option<Box<Node>> },
 }
 
 impl World {
@@ -124,19 +104,10 @@ impl World {
             queue: Queue::new(),
             alarms: Alarms::default(),
             hosts: Vec::new(),
-            ledger: Ledger::new(settings.bounds.clone()),
+            observers: Observers::default(),
             trace: Trace::default(),
             events: 0,
             settings,
-        }
-    }
-
-    /// A key that follows from the seed, of the kind that the settings say.
-    pub fn key(&mut self) -> SecretKey {
-        if self.settings.stand_in {
-            SecretKey::stand_in(&mut self.random)
-        } else {
-            SecretKey::generate(&mut self.random)
         }
     }
 
@@ -145,18 +116,15 @@ impl World {
         self.random.fork()
     }
 
-    /// Adds a node. It is down until it is started.
-    pub fn add_node(&mut self, place: Place, spec: NodeSpec) -> HostId {
-        let port = spec.port;
-        self.add(place, Program::Node { spec: Arc::new(spec), node: None }, port)
+    /// The generator from which everything random follows, for what is made outside of the world
+    /// and put into it.
+    pub const fn random(&mut self) -> &mut Random {
+        &mut self.random
     }
 
-    /// Adds a host that runs something else.
-    pub fn add_actor(&mut self, place: Place, actor: Box<dyn Actor>) -> HostId {
-        self.add(place, Program::Actor(Some(actor)), 0)
-    }
-
-    fn add(&mut self, place: Place, program: Program, port: u16) -> HostId {
+    /// Adds a host that runs `program`. It is down until it is started. Where its place has a
+    /// translator that lets a port through, that is `port`.
+    pub fn add_host(&mut self, place: Place, port: u16, program: Box<dyn Program>) -> HostId {
         let (host, ip) = self.addresses.place(&mut self.net, place, port);
         let range = u64::from(self.settings.drift_ppm) * 2 + 1;
         let drift = i64::try_from(self.random.below(range)).unwrap_or(0)
@@ -167,57 +135,34 @@ impl World {
             ip,
             program,
             deferred: None,
-            db: NodeDb::default(),
+            has_exited: false,
         });
         host
     }
 
-    /// Changes what a node is made of, from its next start on.
-    ///
-    /// # Panics
-    ///
-    /// If the host is no node.
-    pub fn configure(&mut self, host: HostId, change: impl FnOnce(&mut NodeSpec)) {
-        match &mut self.hosts[host.index()].program {
-            Program::Node { spec, .. } => change(Arc::make_mut(spec)),
-            Program::Actor(_) => panic!("{host} is no node"),
-        }
+    /// Has an observer look at the world from now on.
+    pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
+        self.observers.add(observer);
     }
 
     /// Starts a host, or starts it anew after it went down. Does nothing while it runs.
     pub fn start(&mut self, host: HostId) {
-        let at = self.now;
         if self.is_up(host) {
             return;
         }
         self.net.start(host);
         let found = &mut self.hosts[host.index()];
-        found.clock.start(at);
+        found.clock.start(self.now);
         found.deferred = None;
         self.note(host, 1, "starts");
-        let mut db = std::mem::take(&mut self.hosts[host.index()].db);
-        match &mut self.hosts[host.index()].program {
-            Program::Node { spec, .. } => {
-                let spec = spec.clone();
-                self.ledger.on_start(host, spec.id(), db.seq > 0);
-                let node = Node::start(&mut self.io(host), &mut db, spec);
-                if let Program::Node { node: place, .. } = &mut self.hosts[host.index()].program {
-                    *place = Some(Box::new(node));
-                }
-            }
-            Program::Actor(actor) => {
-                if let Some(mut actor) = actor.take() {
-                    actor.on_start(&mut self.io(host));
-                    self.hosts[host.index()].program = Program::Actor(Some(actor));
-                }
-            }
-        }
-        self.hosts[host.index()].db = db;
-        self.settle(host);
+        self.observers.on_fact(self.now, host, &Fact::Starts);
+        let (program, mut io) = self.enter(host);
+        program.on_start(&mut io);
+        self.leave(host);
     }
 
-    /// Asks a node to stop. It goes down when it has; a host that runs something else is down at
-    /// once. One that stands still hears of it when it goes on.
+    /// Asks a host's program to stop. The host goes down when it has; one that stands still hears of
+    /// it when it goes on.
     pub fn stop(&mut self, host: HostId) {
         if !self.is_up(host) {
             return;
@@ -226,13 +171,9 @@ impl World {
         if let Some(deferred) = &mut self.hosts[host.index()].deferred {
             return deferred.push(Deferred::Stop);
         }
-        let is_node = self.with_node(host, |node, io, _| node.stop(io)).is_some();
-        if is_node {
-            self.ledger.on_stop(self.now, host);
-            self.settle(host);
-        } else {
-            self.end(host, Crash::Process);
-        }
+        let (program, mut io) = self.enter(host);
+        program.on_stop(&mut io);
+        self.leave(host);
     }
 
     /// Takes a host down.
@@ -243,11 +184,6 @@ impl World {
         }
     }
 
-    /// Loses what a host kept on disk.
-    pub fn lose_database(&mut self, host: HostId) {
-        self.hosts[host.index()].db = NodeDb::default();
-    }
-
     /// Has a host stand still for a while, as by SIGSTOP or in a sleeping laptop: its clocks go on.
     pub fn suspend(&mut self, host: HostId, span: Duration) {
         if !self.is_up(host) || self.hosts[host.index()].deferred.is_some() {
@@ -255,7 +191,7 @@ impl World {
         }
         self.note(host, 4, "stands still");
         self.hosts[host.index()].deferred = Some(Vec::new());
-        self.ledger.set_away(self.now, host, true);
+        self.observers.on_fact(self.now, host, &Fact::StandsStill);
         let epoch = self.net.epoch(host);
         self.queue.plan(self.now + span, Event::Resume { host, epoch });
     }
@@ -282,31 +218,21 @@ impl World {
         self.settings.names = names;
     }
 
-    /// The user of a node makes another one static. Nothing happens where no node runs, here and
-    /// below.
-    pub fn add_static(&mut self, host: HostId, node: Named) {
-        self.tell(host, Input::AddStatic { node });
-    }
-
-    /// The user of a node makes another one an ordinary node again, and ends the connection to it.
-    pub fn remove_static(&mut self, host: HostId, id: NodeId) {
-        self.tell(host, Input::RemoveStatic { id });
-    }
-
-    /// The user of a node trusts another one.
-    pub fn add_trusted(&mut self, host: HostId, id: NodeId) {
-        self.tell(host, Input::AddTrusted { id });
-    }
-
-    /// The user of a node ends the connection to another one.
-    pub fn disconnect(&mut self, host: HostId, id: NodeId) {
-        let reason = DisconnectReason::Requested;
-        self.tell(host, Input::Disconnect { id, reason });
-    }
-
-    fn tell(&mut self, host: HostId, input: Input) {
-        self.with_node(host, |node, io, _| node.input(io, input));
-        self.settle(host);
+    /// Has a program of this type do something out of its turn, as its user may at any time. `None`
+    /// if the host is down, or runs something else.
+    pub fn act<P: Program, R>(
+        &mut self,
+        host: HostId,
+        act: impl FnOnce(&mut P, &mut Io<'_>) -> R,
+    ) -> Option<R> {
+        if !self.is_up(host) {
+            return None;
+        }
+        let (program, mut io) = self.enter(host);
+        let program = (program as &mut dyn Any).downcast_mut::<P>()?;
+        let done = act(program, &mut io);
+        self.leave(host);
+        Some(done)
     }
 
     /// Lets everything happen until `until`. An error is the first rule that was broken; the world
@@ -319,10 +245,10 @@ impl World {
             }
             self.events += 1;
             if let Some(host) = self.happen(event) {
-                self.settle(host);
+                self.leave(host);
             }
-            self.ledger.check_time(at);
-            if let Some(violation) = self.ledger.take_violation() {
+            self.observers.on_time(at);
+            if let Some(violation) = self.observers.verdict.take() {
                 return Err(violation);
             }
         }
@@ -357,56 +283,32 @@ impl World {
 
     /// Whether a host runs.
     pub fn is_up(&self, host: HostId) -> bool {
-        match &self.hosts[host.index()].program {
-            Program::Node { node, .. } => node.is_some(),
-            Program::Actor(_) => self.net.is_running(host),
-        }
+        self.net.is_running(host)
     }
 
-    /// The node that runs on a host, if one does.
-    pub fn node(&self, host: HostId) -> Option<&Node> {
-        match &self.hosts[host.index()].program {
-            Program::Node { node, .. } => node.as_deref(),
-            Program::Actor(_) => None,
-        }
+    /// The program of a host, running or not, if it is of this type.
+    pub fn program<P: Program>(&self, host: HostId) -> Option<&P> {
+        (self.hosts[host.index()].program.as_ref() as &dyn Any).downcast_ref()
     }
 
-    /// The host of an honest node that has been started.
-    pub fn host_of(&self, id: &NodeId) -> Option<HostId> {
-        self.ledger.host_of(id)
+    /// The program of a host to be changed, running or not, if it is of this type.
+    pub fn program_mut<P: Program>(&mut self, host: HostId) -> Option<&mut P> {
+        (self.hosts[host.index()].program.as_mut() as &mut dyn Any).downcast_mut()
     }
 
-    /// How a node is named to others, running or not: by its key and the address that they reach it
-    /// at.
-    ///
-    /// # Panics
-    ///
-    /// If the host is no node.
-    pub fn named(&self, host: HostId) -> Named {
-        let found = &self.hosts[host.index()];
-        match &found.program {
-            Program::Node { spec, .. } => {
-                let tcp = if spec.takes_streams() { spec.port } else { 0 };
-                let at = SocketAddr::new(found.ip, tcp);
-                Named::from_endpoint(*spec.key.public(), at, Some(spec.port))
-            }
-            Program::Actor(_) => panic!("{host} is no node"),
-        }
+    /// The first observer of this type.
+    pub fn observer<T: Observer>(&self) -> Option<&T> {
+        self.observers.get()
+    }
+
+    /// The first observer of this type, to be told something.
+    pub fn observer_mut<T: Observer>(&mut self) -> Option<&mut T> {
+        self.observers.get_mut()
     }
 
     /// The address at which others reach a host, or its translator.
     pub fn ip(&self, host: HostId) -> IpAddr {
         self.hosts[host.index()].ip
-    }
-
-    /// Pairs of honest nodes that are each other's peers.
-    pub fn connected_pairs(&self) -> usize {
-        self.ledger.connected_pairs()
-    }
-
-    /// Whether node `a` has node `b` as a peer.
-    pub fn is_peer(&self, a: HostId, b: HostId) -> bool {
-        self.ledger.sees(a, b)
     }
 
     /// What has been sent.

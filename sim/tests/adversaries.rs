@@ -4,10 +4,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use peerage_node::NodeId;
+use peerage_node::{Crypto, NodeId};
 use peerage_peering::Limits;
 use peerage_sim::{
-    Chat, HostId, NodeSpec, Place, Settings, World,
+    Chat, HostId, NodeSpec, Place, World,
     adversary::{Accomplices, AdversaryKind, Ring, adversary, id},
     metrics,
 };
@@ -28,20 +28,7 @@ struct Siege {
 
 impl Siege {
     fn new(kind: AdversaryKind, count: usize, tune: impl Fn(usize, &mut NodeSpec)) -> Self {
-        Self::with(
-            World::with_settings(1, Settings { stand_in: true, ..Settings::default() }),
-            kind,
-            count,
-            tune,
-        )
-    }
-
-    fn with(
-        mut world: World,
-        kind: AdversaryKind,
-        count: usize,
-        tune: impl Fn(usize, &mut NodeSpec),
-    ) -> Self {
+        let mut world = World::new(1);
         let mut honest = Vec::new();
         for n in 0..HONEST {
             let host = add_honest(&mut world, honest.first().copied(), |spec| tune(n, spec));
@@ -51,14 +38,14 @@ impl Siege {
         let targets: Vec<_> = honest.iter().map(|host| world.named(*host)).collect();
         let (all, mut evil) = (Ring::default(), BTreeSet::new());
         for n in 0..count {
-            let key = world.key();
+            let key = world.key_with(Crypto::StandIn);
             evil.insert(id(&key));
             let place = match kind {
                 AdversaryKind::Eclipse => Place::Subnet(u16::try_from(n % 2).unwrap()),
                 _ => Place::Public,
             };
             let knows = Accomplices { targets: targets.clone(), all: all.clone() };
-            let host = world.add_actor(place, adversary(kind, key, knows));
+            let host = world.add_host(place, 0, adversary(kind, key, knows));
             world.start(host);
         }
         Self { world, honest, evil }
@@ -97,12 +84,12 @@ impl Siege {
 }
 
 fn add_honest(world: &mut World, boot: Option<HostId>, tune: impl FnOnce(&mut NodeSpec)) -> HostId {
-    let mut spec = NodeSpec::new(world.key());
+    let mut spec = NodeSpec::new(world.key_with(Crypto::StandIn));
     if let Some(boot) = boot {
         let boot = world.named(boot);
         spec.discovery.as_mut().unwrap().bootnodes.push(boot);
     }
-    spec.chat = Some(Chat { every: seconds(10), size: 600 });
+    spec.protocols = vec![Chat::every(seconds(10), 600).into()];
     tune(&mut spec);
     world.add_node(Place::Public, spec)
 }
@@ -161,7 +148,7 @@ fn a_silent_node_never_becomes_a_peer_and_holds_no_handshake_past_its_deadline()
 fn a_slow_reader_is_cut_off_once_nothing_more_goes_out_to_it() {
     let chatty = |n, spec: &mut NodeSpec| {
         if n == 0 {
-            spec.chat = Some(Chat { every: seconds(1), size: 512 << 10 });
+            spec.protocols = vec![Chat::every(seconds(1), 512 << 10).into()];
         }
     };
     let mut siege = Siege::new(AdversaryKind::SlowReader, 2, chatty);

@@ -5,6 +5,11 @@
 //! `INSTA_UPDATE=always cargo test -p peerage-sim --test scenarios`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a run over a fresh seed, which is drawn and told here"
+)]
 
 use std::{
     hash::{BuildHasher as _, RandomState},

@@ -21,7 +21,7 @@ fn crowd(world: &mut World, count: usize, place: impl Fn(usize) -> Place) -> Vec
             let boot = world.named(*boot);
             spec.discovery.as_mut().unwrap().bootnodes.push(boot);
         }
-        spec.chat = Some(Chat { every: seconds(20), size: 600 });
+        spec.protocols = vec![Chat::every(seconds(20), 600).into()];
         hosts.push(world.add_node(place(n), spec));
     }
     hosts.iter().for_each(|host| world.start(*host));

@@ -32,6 +32,9 @@ mod walk;
 #[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
+pub use peerage_machine::{Instant, Machine, Now, Seed};
+pub use peerage_node::{Crypto, LocalRecord, NetList, Node, NodeId, PublicKey, Record, SecretKey};
+
 pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry};
 pub use config::Config;
 pub use datagram::Datagram;

@@ -2,6 +2,7 @@
 //! package's tests. Not part of the public interface.
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
+#![expect(clippy::disallowed_methods, reason = "tests of pure crates read their corpora here")]
 
 use std::{fs, path::Path};
 

@@ -13,6 +13,8 @@ mod reach;
 mod record;
 mod subnet;
 
+pub use peerage_machine::Random;
+
 pub use description::SelfDescription;
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};

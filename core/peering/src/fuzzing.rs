@@ -14,7 +14,7 @@ use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId};
 use peerage_rlpx::{DisconnectReason, Fault, Local};
 
-use self::names::{endpoint, id, key, node, node_at, number};
+use self::names::{Numbers, endpoint, id, key, node, node_at};
 use crate::{
     Config, Limits, Server, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
@@ -44,6 +44,8 @@ enum Stage {
 struct Driver {
     settings: Config,
     server: Server,
+    /// Of the nodes that operations name.
+    numbers: Numbers,
     now: Now,
     next_conn: u64,
     conns: BTreeMap<ConnId, Stage>,
@@ -72,6 +74,7 @@ impl Driver {
         let mut driver = Self {
             settings: config.clone(),
             server: Server::new(config, [5; 32]),
+            numbers: Numbers::of(10..=17),
             now: Now::default(),
             next_conn: 0,
             conns: BTreeMap::new(),
@@ -265,8 +268,8 @@ impl Driver {
             }
             Output::Dial { dial, key, addresses } => {
                 assert!(!self.stopping && !addresses.is_empty());
-                let n = number(&key.id());
-                assert_ne!(n, 1, "dialed ourselves");
+                assert_ne!(key.id(), id(1), "dialed ourselves");
+                let n = self.numbers.number(&key.id());
                 assert!(!self.peers.contains_key(&key.id()), "dialed a peer");
                 let twice =
                     self.dials.iter().any(|(of, node)| *node == n && !self.cancelled.contains(of));

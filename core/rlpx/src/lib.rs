@@ -16,6 +16,9 @@ mod mac;
 mod negotiate;
 mod reason;
 
+pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
+pub use peerage_node::{PublicKey, SecretKey};
+
 pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Shared};
 pub use connection::{
     Config, Connection, Event, Input, MAX_UNADMITTED_BUFFER, Output, Role, SendError, Timeouts,

@@ -8,9 +8,9 @@
 
 mod lanes;
 mod leaving;
+mod scratch;
 
 use std::{
-    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -51,12 +51,6 @@ const ROUNDS: usize = 8;
 
 /// How long a connection keeps its buffers after it last had a use for them.
 const COOL_DOWN: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// Where every connection of the thread reads to, as none keeps a byte of it after a poll. Idle
-    /// connections have no buffer that way.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// What a connection begins with.
 pub(crate) struct Connecting {
@@ -126,7 +120,12 @@ impl Future for Task {
                         // No goodbye was written, so there is none to be waited for.
                         return Poll::Ready(());
                     }
-                    match Leaving::new(live.stream, live.alarm, &live.links.places) {
+                    match Leaving::new(
+                        live.stream,
+                        live.alarm,
+                        &live.links.clock,
+                        &live.links.places,
+                    ) {
                         Some(leaving) => *self = Self::Leaving(leaving),
                         None => return Poll::Ready(()),
                     }
@@ -176,7 +175,7 @@ impl Live {
             id: from.conn,
             machine,
             stream: from.stream,
-            alarm: Box::pin(tokio::time::sleep_until(links.clock.tokio(alarm_at))),
+            alarm: Box::pin(links.clock.alarm(alarm_at)),
             alarm_at,
             mailbox: from.mailbox,
             links,
@@ -279,7 +278,7 @@ impl Live {
             self.machine.pause_reading(now, false);
         }
         let budget = self.machine.read_budget().min(READ_SIZE);
-        let mut scratch = SCRATCH.take();
+        let mut scratch = scratch::take();
         if scratch.len() < budget {
             scratch.resize(READ_SIZE, 0);
         }
@@ -298,7 +297,7 @@ impl Live {
             Poll::Pending if self.write_failed => Poll::Ready(self.end_of_stream(now)),
             Poll::Pending => Poll::Pending,
         };
-        SCRATCH.set(scratch);
+        scratch::give_back(scratch);
         result
     }
 

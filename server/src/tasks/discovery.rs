@@ -104,7 +104,7 @@ impl Task {
         let mut stopping = self.links.stopping.clone();
         loop {
             self.carry_outputs().await;
-            let wake = self.endpoint.poll_timeout().map(|at| self.links.clock.tokio(at));
+            let wake = self.endpoint.poll_timeout();
             // What comes while discovery rests waits for it.
             let is_running = self.endpoint.is_running();
             tokio::select! {
@@ -118,7 +118,7 @@ impl Task {
                 Some(Ok((id, addresses))) = self.names.join_next() => {
                     self.input(Input::NameResolved { id, addresses });
                 }
-                () = until(wake) => self.endpoint.handle_timeout(self.links.clock.now()),
+                () = self.links.clock.until(wake) => self.endpoint.handle_timeout(self.links.clock.now()),
             }
         }
     }
@@ -172,11 +172,4 @@ impl Task {
 async fn until_true(stopping: &mut watch::Receiver<bool>) {
     // Dropped here, as it is a lock.
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-async fn until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

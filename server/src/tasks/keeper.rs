@@ -10,7 +10,6 @@ use peerage_node::{Node, NodeId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_blocking,
-    time::{Instant, timeout_at},
 };
 
 use super::clock::Clock;
@@ -101,12 +100,13 @@ impl Task {
     /// Keeps until nobody is left who has something to be kept, and everything is.
     pub(crate) async fn run(self) {
         let Self { mut keeps, mut state } = self;
-        let mut prune = Instant::now();
+        let clock = state.clock;
+        let mut prune = clock.now().mono;
         loop {
-            let is_last = gather(&mut keeps, &mut state.batch).await;
-            let is_due = prune <= Instant::now();
+            let is_last = gather(clock, &mut keeps, &mut state.batch).await;
+            let is_due = prune <= clock.now().mono;
             if is_due {
-                prune = Instant::now() + PRUNE;
+                prune = clock.after(PRUNE);
             }
             // Dropped there too, as closing a file may block.
             let written = spawn_blocking(move || {
@@ -126,12 +126,12 @@ impl Task {
 }
 
 /// Fills `batch` with what comes in a second. Whether nothing will ever come again.
-async fn gather(keeps: &mut mpsc::Receiver<Keep>, batch: &mut Vec<Keep>) -> bool {
+async fn gather(clock: Clock, keeps: &mut mpsc::Receiver<Keep>, batch: &mut Vec<Keep>) -> bool {
     let mut deadline = None;
     while batch.len() < BATCH {
         let next = match deadline {
             None => keeps.recv().await,
-            Some(deadline) => match timeout_at(deadline, keeps.recv()).await {
+            Some(deadline) => match clock.timeout_at(deadline, keeps.recv()).await {
                 Ok(next) => next,
                 Err(_) => return false,
             },
@@ -143,7 +143,7 @@ async fn gather(keeps: &mut mpsc::Receiver<Keep>, batch: &mut Vec<Keep>) -> bool
         if is_urgent {
             return false;
         }
-        deadline.get_or_insert_with(|| Instant::now() + GATHER);
+        deadline.get_or_insert_with(|| clock.after(GATHER));
     }
     false
 }

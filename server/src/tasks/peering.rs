@@ -8,7 +8,7 @@ mod carry;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use peerage_machine::{Machine as _, Random};
+use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, PublicKey};
 use peerage_peering::{
     Server as Peering,
@@ -18,7 +18,6 @@ use peerage_rlpx::{Hello, Shared};
 use tokio::{
     sync::{Semaphore, broadcast, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
-    time::Instant,
 };
 
 use super::{
@@ -219,7 +218,7 @@ impl Task {
                 Progress::Stopping(deadline) => Some(deadline),
                 Progress::Stopped(_) => break,
             };
-            let wake = self.peering.poll_timeout().map(|at| self.clock.tokio(at));
+            let wake = self.peering.poll_timeout();
             tokio::select! {
                 Some(notice) = self.notices.recv() => self.on_notice(notice),
                 Some(incoming) = self.accepted.recv() => self.on_accepted(incoming),
@@ -228,8 +227,8 @@ impl Task {
                         tracing::error!(%error, "a task of the server panicked");
                     }
                 }
-                () = until(wake) => self.peering.handle_timeout(self.clock.now()),
-                () = until(deadline) => break,
+                () = self.clock.until(wake) => self.peering.handle_timeout(self.clock.now()),
+                () = self.clock.until(deadline) => break,
             }
         }
         self.finish().await;
@@ -246,7 +245,7 @@ impl Task {
         self.roster.clear();
         if let Progress::Stopping(deadline) | Progress::Stopped(deadline) = self.progress {
             let all = async { while self.tasks.join_next().await.is_some() {} };
-            if tokio::time::timeout_at(deadline, all).await.is_err() {
+            if self.clock.timeout_at(deadline, all).await.is_err() {
                 tracing::warn!(tasks = self.tasks.len(), "stopping tasks that do not end");
             }
         }
@@ -323,7 +322,7 @@ impl Task {
         if !matches!(self.progress, Progress::Running) {
             return;
         }
-        self.progress = Progress::Stopping(Instant::now() + self.stop_timeout);
+        self.progress = Progress::Stopping(self.clock.after(self.stop_timeout));
         if let Some(listening) = self.listening.take() {
             listening.abort();
         }
@@ -334,12 +333,5 @@ impl Task {
 
     fn input(&mut self, input: Input) {
         self.peering.handle_input(self.clock.now(), input);
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

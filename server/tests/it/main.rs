@@ -2,6 +2,7 @@
 //! pipes where time matters.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy cannot know")]
+#![expect(clippy::disallowed_methods, reason = "tests measure how long something takes")]
 
 mod common;
 mod connect;

@@ -10,7 +10,7 @@ use super::{
     line::Pace,
     mimic::{Body, Plot},
 };
-use crate::{io::Io, net::Socket};
+use crate::world::{Io, Socket};
 
 /// Holds many ids in few subnets, tells only of its own, and fills tables and slots.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use peerage_discovery::v4::packet::{
 };
 use peerage_node::{Crypto, LocalRecord, Node, NodeId, PublicKey, SecretKey};
 
-use crate::io::Io;
+use crate::world::Io;
 
 /// Others that it remembers, at most.
 const MAX_KNOWN: usize = 256;

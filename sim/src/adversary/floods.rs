@@ -11,7 +11,7 @@ use super::{
     liar::lies,
     mimic::{Body, MAX_STREAMS, Plot},
 };
-use crate::{io::Io, net::Socket};
+use crate::world::{Io, Socket};
 
 /// Opens streams as fast as it can: half of them with something that is no auth, half with a true
 /// one by a key that nobody has seen. It holds each for as long as it is let, up to as many as it

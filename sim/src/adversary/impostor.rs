@@ -12,7 +12,7 @@ use super::{
     face::{Asked, another_key},
     mimic::{Body, Plot},
 };
-use crate::{io::Io, net::Socket};
+use crate::world::{Io, Socket};
 
 /// Says in Hello that it is somebody else; tells that others are where it is, and answers for them.
 #[derive(Debug, Default)]

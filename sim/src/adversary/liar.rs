@@ -9,7 +9,7 @@ use super::{
     face::{Asked, another_key, expiration},
     mimic::{Body, Plot},
 };
-use crate::io::Io;
+use crate::world::Io;
 
 /// Tells of third parties, of nobody, and of places where no node can be.
 #[derive(Debug)]

@@ -6,9 +6,8 @@ use peerage_node::NodeId;
 use peerage_rlpx::{Connection, DisconnectReason, Event};
 
 use crate::{
-    io::Io,
-    net::{Read, Socket},
-    node::Talk,
+    node::Chat,
+    world::{Io, Read, Socket},
 };
 
 /// How many bytes may move one way from one round (a second) to the next.
@@ -40,7 +39,7 @@ const TAPE: usize = 2_048;
 #[derive(Debug)]
 pub(super) struct Line {
     machine: Box<Connection>,
-    talk: Talk,
+    has_greeted: bool,
     pub(super) reads: Pace,
     pub(super) writes: Pace,
     /// What was heard and what was said, while that is recorded.
@@ -50,7 +49,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(machine: Connection, reads: Pace, writes: Pace, is_recorded: bool) -> Self {
         let tapes = is_recorded.then(Default::default);
-        Self { machine: Box::new(machine), talk: Talk::default(), reads, writes, tapes }
+        Self { machine: Box::new(machine), has_greeted: false, reads, writes, tapes }
     }
 
     /// What was recorded, once that is all there will be.
@@ -90,12 +89,16 @@ impl Line {
     }
 
     /// Moves what can be moved, and admits whoever it is. `false` at the end.
-    pub(super) fn pump(&mut self, io: &mut Io<'_>, socket: Socket, network: u64) -> bool {
+    pub(super) fn pump(&mut self, io: &mut Io<'_>, socket: Socket, chat: &Chat) -> bool {
         let (now, machine) = (io.now(), &mut self.machine);
         loop {
             let was_open = machine.is_open();
-            if was_open && self.talk.greet(machine, now, network).is_err() {
-                return false;
+            if was_open && !self.has_greeted && !machine.shared().is_empty() {
+                self.has_greeted = true;
+                let (code, network) = chat.status();
+                if machine.send(now, 0, code, &network).is_err() {
+                    return false;
+                }
             }
             let mut moved = false;
             let most = machine.queued().min(self.writes.left);

@@ -22,10 +22,8 @@ use super::{
     line::{Line, Pace, Tape},
 };
 use crate::{
-    event::HostEvent,
-    io::{Actor, Io},
-    net::{Read, Socket},
-    node::NodeSpec,
+    node::{self, Chat, NodeSpec},
+    world::{HostEvent, Io, Program, Read, Socket},
 };
 
 /// Where adversaries listen.
@@ -117,7 +115,7 @@ pub(super) struct Body {
     pub(super) knows: Accomplices,
     /// What it says of itself in Hello.
     config: Arc<Config>,
-    network: u64,
+    chat: Chat,
     key: SecretKey,
     /// `None` until the host starts.
     face: Option<Face>,
@@ -140,17 +138,19 @@ pub(super) struct Body {
 
 impl<P: Plot> Mimic<P> {
     pub(super) fn new(key: SecretKey, knows: Accomplices, plot: P) -> Self {
-        Self::with(NodeSpec::new(key), knows, plot)
+        Self::with(key, Chat::default(), knows, plot)
     }
 
-    /// An adversary that says of itself what `spec` says.
-    pub(super) fn with(spec: NodeSpec, knows: Accomplices, plot: P) -> Self {
+    /// An adversary that says of itself what `chat` says.
+    pub(super) fn with(key: SecretKey, chat: Chat, knows: Accomplices, plot: P) -> Self {
+        let mut spec = NodeSpec::new(key);
+        spec.protocols = vec![chat.clone().into()];
         let timeouts = Timeouts { handshake: NEVER, idle: NEVER, write: NEVER, ..spec.timeouts };
         let config = Config { timeouts, ..spec.connection() };
         let body = Body {
             knows,
             config: Arc::new(config),
-            network: spec.network,
+            chat,
             key: spec.key,
             face: None,
             started: Instant::START,
@@ -195,7 +195,7 @@ impl<P: Plot> Mimic<P> {
     }
 }
 
-impl<P: Plot> Actor for Mimic<P> {
+impl<P: Plot + 'static> Program for Mimic<P> {
     fn on_start(&mut self, io: &mut Io<'_>) {
         self.body.start(io);
         let now = io.now().mono;
@@ -240,6 +240,10 @@ impl<P: Plot> Actor for Mimic<P> {
         for socket in mem::take(&mut self.body.opened) {
             self.plot.on_open(&mut self.body, io, socket);
         }
+    }
+
+    fn describe(&self, datagram: &[u8]) -> String {
+        node::describe(datagram)
     }
 }
 
@@ -396,7 +400,7 @@ impl Body {
     fn pump(&mut self, io: &mut Io<'_>, socket: Socket) {
         let Some(line) = self.lines.get_mut(&socket) else { return };
         let was_open = line.is_open();
-        let is_over = !line.pump(io, socket, self.network);
+        let is_over = !line.pump(io, socket, &self.chat);
         let is_open = line.is_open();
         if is_over {
             self.hang_up(io, socket);

@@ -8,7 +8,7 @@ use super::{
     line::{Pace, Tape},
     mimic::{Body, Plot},
 };
-use crate::{io::Io, net::Socket};
+use crate::world::{Io, Socket};
 
 /// Sends datagrams and the beginnings of streams again: to whom they came from and to others, soon
 /// and later.

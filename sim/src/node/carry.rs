@@ -1,28 +1,34 @@
 //! The peering task of a node: what the machine wants done, done. One arm per output, as in the
 //! server.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use peerage_machine::{Instant, Machine as _};
 use peerage_node::PublicKey;
-use peerage_peering::envelope::{ConnId, DialError, DialId, Input, Output};
+use peerage_peering::{
+    Race, RaceInput, RaceOutput,
+    envelope::{ConnId, DialError, DialId, Input, Output},
+};
 use peerage_rlpx::Role;
 
-use super::{Mail, Node, Order, Question, UNJUDGED, conn::Conn, token};
-use crate::{io::Io, net::Socket, trace::Kind};
+use super::{Mail, Node, NodeFact, Order, PEER, Question, UNJUDGED, conn::Conn, token};
+use crate::world::{ConnectError, Io, Kind, Socket};
 
-/// How much sooner an address is tried than the next one; as in the server.
-const STAGGER: Duration = Duration::from_millis(250);
-
-/// A dial under way: its addresses are raced.
+/// A dial under way: the race of its addresses.
 #[derive(Debug)]
 pub(super) struct Dialing {
     key: PublicKey,
-    /// What is still to be tried, and when the next one is.
-    addresses: VecDeque<SocketAddr>,
-    pub(super) next: Option<Instant>,
+    race: Race,
     pub(super) until: Instant,
-    sockets: Vec<Socket>,
+    /// The streams that are being tried, with the address of each.
+    tries: Vec<(Socket, SocketAddr)>,
+}
+
+impl Dialing {
+    /// When something is due: the next try, or the end of the whole dial.
+    pub(super) fn due(&self) -> Instant {
+        self.race.poll_timeout().map_or(self.until, |next| next.min(self.until))
+    }
 }
 
 impl Node {
@@ -61,7 +67,7 @@ impl Node {
             Output::Dial { dial, key, addresses } => self.dial(io, dial, key, addresses),
             Output::DialFailed { id, why, .. } => {
                 self.seen.dials_failed += 1;
-                io.note(Kind::Connection, &[0], || format!("dial of {id:?} failed: {why}"));
+                io.note(Kind::CONNECTION, &[0], || format!("dial of {id:?} failed: {why}"));
             }
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
                 self.order(io, conn, Order::Disconnect(reason));
@@ -71,21 +77,17 @@ impl Node {
             }
             Output::PeerAdded { conn, id, slot } => {
                 self.seen.added += 1;
-                io.note(Kind::Peer, &[1, conn.0], || format!("added {id:?} c{} {slot:?}", conn.0));
+                io.note(PEER, &[1, conn.0], || format!("added {id:?} c{} {slot:?}", conn.0));
                 let before = self.peers.insert(id, (conn, slot));
-                io.ledger.on_added(io.at, io.host, id, before.map(|(conn, _)| conn));
-                if let Some(conn) = self.conns.get_mut(&conn) {
-                    conn.peer = Some(id);
-                }
+                let before = before.map(|(conn, _)| conn);
+                io.report(&NodeFact::Added { conn, id, slot, before });
             }
             Output::PeerDropped { conn, id, fault } => {
                 self.seen.dropped += 1;
-                io.note(Kind::Peer, &[2, conn.0], || {
-                    format!("dropped {id:?} c{}: {fault}", conn.0)
-                });
+                io.note(PEER, &[2, conn.0], || format!("dropped {id:?} c{}: {fault}", conn.0));
                 if self.peers.get(&id).is_some_and(|(of, _)| *of == conn) {
                     self.peers.remove(&id);
-                    io.ledger.on_dropped(io.at, io.host, id);
+                    io.report(&NodeFact::Dropped { conn, id });
                 }
             }
             Output::Proceed { conn } => self.begin(io, conn, Role::Recipient),
@@ -106,32 +108,28 @@ impl Node {
                 self.has_stopped = true;
                 // Those that peering has not heard of are refused when it does.
                 let known = self.conns.len() - self.unjudged;
-                io.ledger.on_stopped(io.at, io.host, known, self.dials.len());
+                io.report(&NodeFact::Stopped { conns: known, dials: self.dials.len() });
             }
             Output::WantCandidates { count } => {
                 self.ask_discovery(io, Question::Want(count));
             }
-            other => io.ledger.break_rule(io.at, io.host, || {
-                format!("peering wants something that no driver knows: {other:?}")
-            }),
+            other => {
+                io.break_rule(|| format!("peering wants something that no driver knows: {other:?}"))
+            }
         }
     }
 
     fn ask_discovery(&mut self, io: &mut Io<'_>, question: Question) {
-        let mut last = self.to_discovery;
-        io.mail(&mut last, Mail::Discovery(question));
-        self.to_discovery = last;
+        io.mail(&mut self.to_discovery, Box::new(Mail::Discovery(question)));
     }
 
     pub(super) fn mail_peering(&mut self, io: &mut Io<'_>, input: Input) {
-        let mut last = self.sent_in;
-        io.mail(&mut last, Mail::Peering(Box::new(input)));
-        self.sent_in = last;
+        io.mail(&mut self.to_peering, Box::new(Mail::Peering(input)));
     }
 
     fn order(&mut self, io: &mut Io<'_>, conn: ConnId, order: Order) {
         if let Some(found) = self.conns.get_mut(&conn) {
-            io.mail(&mut found.ordered, Mail::Conn { conn, order });
+            io.mail(&mut found.orders, Box::new(Mail::Conn { conn, order }));
         }
     }
 
@@ -140,79 +138,102 @@ impl Node {
         while self.accepting && self.unjudged < UNJUDGED {
             let Some((socket, remote)) = io.accept() else { return };
             self.unjudged += 1;
-            let conn = self.add_conn(io, socket);
+            let conn = self.add_conn(socket);
             self.mail_peering(io, Input::Accepted { conn, remote });
         }
     }
 
-    fn add_conn(&mut self, io: &mut Io<'_>, socket: Socket) -> ConnId {
+    fn add_conn(&mut self, socket: Socket) -> ConnId {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         self.seen.connections += 1;
-        self.conns.insert(conn, Conn::new(socket, io.at));
+        self.conns.insert(conn, Conn::new(socket));
         self.sockets.insert(socket, conn);
         conn
     }
 
     fn dial(&mut self, io: &mut Io<'_>, dial: DialId, key: PublicKey, addresses: Vec<SocketAddr>) {
         let now = io.now().mono;
-        let dialing = Dialing {
-            key,
-            addresses: addresses.into(),
-            next: Some(now),
-            until: now + self.spec.dial_timeout,
-            sockets: Vec::new(),
-        };
+        let race = Race::new(now, addresses);
+        let until = now + self.spec.dial_timeout;
+        let dialing = Dialing { key, race, until, tries: Vec::new() };
+        io.wake_by(token::HOUSE, dialing.due());
         self.dials.insert(dial, dialing);
-        self.race_dials(io);
-        io.wake_by(token::HOUSE, now + STAGGER);
+        self.drain_race(io, dial);
     }
 
     /// Tries the next address of each dial whose turn has come.
     pub(super) fn race_dials(&mut self, io: &mut Io<'_>) {
-        let now = io.now().mono;
-        for (dial, dialing) in &mut self.dials {
-            if dialing.next.is_none_or(|at| at > now) {
-                continue;
+        let now = io.now();
+        let is_due = |it: &Dialing| it.race.poll_timeout().is_some_and(|at| at <= now.mono);
+        let due: Vec<DialId> =
+            self.dials.iter().filter(|(_, it)| is_due(it)).map(|(dial, _)| *dial).collect();
+        for dial in due {
+            if let Some(dialing) = self.dials.get_mut(&dial) {
+                dialing.race.handle_timeout(now);
             }
-            if let Some(address) = dialing.addresses.pop_front() {
-                let socket = io.connect(address);
-                dialing.sockets.push(socket);
-                self.dialed.insert(socket, *dial);
-            }
-            dialing.next = (!dialing.addresses.is_empty()).then(|| now + STAGGER);
+            self.drain_race(io, dial);
         }
     }
 
-    pub(super) fn on_connected(&mut self, io: &mut Io<'_>, socket: Socket, remote: SocketAddr) {
-        let Some(dial) = self.dialed.get(&socket).copied() else { return io.close(socket) };
-        let Some(Dialing { key, sockets, .. }) = self.dials.remove(&dial) else { return };
-        for other in sockets {
-            self.dialed.remove(&other);
-            if other != socket {
-                io.close(other);
+    /// Does what the race of a dial wants done.
+    fn drain_race(&mut self, io: &mut Io<'_>, dial: DialId) {
+        while let Some(dialing) = self.dials.get_mut(&dial)
+            && let Some(output) = dialing.race.poll_output()
+        {
+            match output {
+                RaceOutput::Lost(why) => self.end_dial(io, dial, why),
+                RaceOutput::Try(address) => {
+                    let socket = io.connect(address);
+                    dialing.tries.push((socket, address));
+                    self.dialed.insert(socket, dial);
+                }
+                RaceOutput::Won(remote) => self.win_dial(io, dial, remote),
             }
         }
-        let conn = self.add_conn(io, socket);
+    }
+
+    fn win_dial(&mut self, io: &mut Io<'_>, dial: DialId, remote: SocketAddr) {
+        let Some(Dialing { key, tries, .. }) = self.dials.remove(&dial) else { return };
+        let mut won = None;
+        for (socket, address) in tries {
+            self.dialed.remove(&socket);
+            if address == remote {
+                won = Some(socket);
+            } else {
+                io.close(socket);
+            }
+        }
+        let Some(socket) = won else { return };
+        let conn = self.add_conn(socket);
         self.input(io, Input::DialSucceeded { dial, conn, remote });
         self.begin(io, conn, Role::Initiator { remote: key });
     }
 
-    pub(super) fn on_connect_failed(&mut self, io: &mut Io<'_>, socket: Socket, why: DialError) {
+    pub(super) fn on_connected(&mut self, io: &mut Io<'_>, socket: Socket, remote: SocketAddr) {
+        let Some(dial) = self.dialed.get(&socket).copied() else { return io.close(socket) };
+        if let Some(dialing) = self.dials.get_mut(&dial) {
+            dialing.race.handle_input(io.now(), RaceInput::Connected(remote));
+        }
+        self.drain_race(io, dial);
+    }
+
+    pub(super) fn on_connect_failed(&mut self, io: &mut Io<'_>, socket: Socket, why: ConnectError) {
         let Some(dial) = self.dialed.remove(&socket) else { return };
         let Some(dialing) = self.dials.get_mut(&dial) else { return };
-        dialing.sockets.retain(|it| *it != socket);
-        if !dialing.addresses.is_empty() {
-            dialing.next = Some(io.now().mono);
-            self.race_dials(io);
-        } else if dialing.sockets.is_empty() {
-            self.end_dial(io, dial, why);
-        }
+        let Some(at) = dialing.tries.iter().position(|(it, _)| *it == socket) else { return };
+        let (_, address) = dialing.tries.swap_remove(at);
+        let why = match why {
+            ConnectError::Refused => DialError::Refused,
+        };
+        dialing.race.handle_input(io.now(), RaceInput::Failed(address, why));
+        io.wake_by(token::HOUSE, dialing.due());
+        self.drain_race(io, dial);
     }
 
     pub(super) fn end_dial(&mut self, io: &mut Io<'_>, dial: DialId, why: DialError) {
         let Some(dialing) = self.dials.remove(&dial) else { return };
-        for socket in dialing.sockets {
+        for (socket, _) in dialing.tries {
             self.dialed.remove(&socket);
             io.close(socket);
         }
@@ -221,7 +242,7 @@ impl Node {
 
     fn cancel_dial(&mut self, io: &mut Io<'_>, dial: DialId) {
         let Some(dialing) = self.dials.remove(&dial) else { return };
-        for socket in dialing.sockets {
+        for (socket, _) in dialing.tries {
             self.dialed.remove(&socket);
             io.close(socket);
         }

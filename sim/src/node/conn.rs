@@ -1,16 +1,11 @@
 //! The task of one connection: moves bytes between a stream and the machine, as in the server.
 
-use peerage_machine::{Instant, Machine as _, Now};
-use peerage_node::NodeId;
+use peerage_machine::{Machine as _, Now};
 use peerage_peering::envelope::{ConnId, Input};
-use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role};
+use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role, SendError};
 
-use super::{Mail, Node, Order, protocol::Talk, token};
-use crate::{
-    io::Io,
-    net::{Read, Socket},
-    trace::Kind,
-};
+use super::{Mail, Node, NodeFact, Order, Peer, token};
+use crate::world::{Io, Kind, Read, Socket, Way};
 
 /// How much is read at once; as in the server.
 const READ_SIZE: usize = 64 << 10;
@@ -24,25 +19,79 @@ pub(super) struct Conn {
     pub(super) socket: Socket,
     /// `None` until peering lets the handshake begin, and once it is over.
     pub(super) machine: Option<Box<Connection>>,
-    /// The node that it leads to, from the second checkpoint on.
-    pub(super) peer: Option<NodeId>,
-    pub(super) talk: Talk,
+    /// From when messages flow: the node that it leads to, and by what they share the places of
+    /// protocols in our configuration.
+    open: Option<(Peer, Vec<usize>)>,
     identified: bool,
-    /// The last mail to peering, and from it.
-    sent: Instant,
-    pub(super) ordered: Instant,
+    /// Of mail to peering, and from it.
+    reports: Way,
+    pub(super) orders: Way,
+}
+
+/// What a connection has come to.
+#[derive(Debug)]
+enum Turn {
+    /// It is over.
+    Closed(Fault),
+    /// A message has arrived, of the protocol at the first number.
+    Message(usize, u64),
+    /// Messages flow from now on.
+    Opened,
+    /// Nothing moves.
+    Rests,
+}
+
+/// What is kept from one turn to the next.
+#[derive(Debug, Default)]
+struct Turns {
+    /// What was read, and how much of it has been dealt with.
+    input: Option<(Vec<u8>, usize)>,
+    /// The message that arrived.
+    payload: Vec<u8>,
+    /// Whether the stream takes nothing any more.
+    write_failed: bool,
 }
 
 impl Conn {
-    pub(super) fn new(socket: Socket, at: Instant) -> Self {
+    pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
             machine: None,
-            peer: None,
-            talk: Talk::default(),
+            open: None,
             identified: false,
-            sent: at,
-            ordered: at,
+            reports: Way::default(),
+            orders: Way::default(),
+        }
+    }
+
+    /// The peer, if it speaks the protocol at this place of our configuration.
+    pub(super) fn peer_by(&self, local: usize) -> Option<Peer> {
+        self.open.as_ref().filter(|(_, locals)| locals.contains(&local)).map(|(peer, _)| *peer)
+    }
+
+    /// Offers a message of the protocol at `local`.
+    pub(super) fn offer(
+        &mut self,
+        now: Now,
+        local: usize,
+        code: u64,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let locals = self.open.as_ref().map(|(_, locals)| locals.iter());
+        let shared = locals.and_then(|mut it| it.position(|it| *it == local));
+        let shared = shared.ok_or(SendError::NotOpen)?;
+        let machine = self.machine.as_mut().ok_or(SendError::NotOpen)?;
+        machine.send(now, shared, code, payload)
+    }
+
+    /// Whether messages flow, and all that was offered has been sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.machine.as_ref().is_some_and(|it| it.is_open() && it.queued() == 0)
+    }
+
+    pub(super) fn disconnect(&mut self, now: Now, reason: DisconnectReason) {
+        if let Some(machine) = &mut self.machine {
+            machine.disconnect(now, reason);
         }
     }
 }
@@ -86,23 +135,40 @@ impl Node {
         }
     }
 
-    /// Does what can be done now.
+    /// Does what can be done now, on this connection and on those to which its messages lead.
     pub(super) fn pump(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        self.pump_one(io, conn);
+        self.pump_touched(io);
+    }
+
+    pub(super) fn pump_one(&mut self, io: &mut Io<'_>, conn: ConnId) {
         let now = io.now();
-        let network = self.spec.network;
-        let Some(found) = self.conns.get_mut(&conn) else { return };
-        let end = found.pump(io, now, conn, network, &mut self.seen.messages);
-        let Some(fault) = end else {
-            if let Some(machine) = &found.machine {
-                io.ledger.check_connection(io.at, io.host, machine);
+        let mut turns = Turns::default();
+        let fault = loop {
+            let Some(found) = self.conns.get_mut(&conn) else { return };
+            match found.turn(io, now, conn, &mut turns) {
+                Turn::Closed(fault) => break fault,
+                Turn::Message(local, code) => {
+                    self.on_message(io, conn, (local, code), &turns.payload);
+                }
+                Turn::Opened => self.on_open(io, conn),
+                Turn::Rests => {
+                    if let Some(machine) = found.machine.as_ref().filter(|it| it.fault().is_none())
+                    {
+                        let (bytes, is_open) = (machine.memory(), machine.is_open());
+                        io.report(&NodeFact::Holds { conn, bytes, is_open });
+                    }
+                    let due = found.machine.as_ref().and_then(|it| it.poll_timeout());
+                    return io.set_alarm(token::FIRST_CONN + conn.0, due);
+                }
             }
-            let due = found.machine.as_ref().and_then(|it| it.poll_timeout());
-            return io.set_alarm(token::FIRST_CONN + conn.0, due);
         };
+        self.on_end(io, conn);
+        let Some(found) = self.conns.get_mut(&conn) else { return };
         found.machine = None;
         let (socket, identified) = (found.socket, found.identified);
-        io.note(Kind::Connection, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
-        io.mail(&mut found.sent, Mail::Peering(Box::new(Input::Closed { conn, fault })));
+        io.note(Kind::CONNECTION, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
+        io.mail(&mut found.reports, Box::new(Mail::Peering(Input::Closed { conn, fault })));
         self.sockets.remove(&socket);
         io.set_alarm(token::FIRST_CONN + conn.0, None);
         if identified && fault.reason_to_send().is_some() {
@@ -119,103 +185,91 @@ impl Node {
 }
 
 impl Conn {
-    /// Writes, reads and obeys until nothing moves. The fault at the end, once.
-    fn pump(
-        &mut self,
-        io: &mut Io<'_>,
-        now: Now,
-        conn: ConnId,
-        network: u64,
-        messages: &mut u64,
-    ) -> Option<Fault> {
-        let machine = self.machine.as_mut()?;
-        let mut write_failed = false;
+    /// Writes, reads and obeys until there is something to tell, or nothing moves.
+    fn turn(&mut self, io: &mut Io<'_>, now: Now, conn: ConnId, turns: &mut Turns) -> Turn {
         loop {
-            if machine.is_open() && self.talk.greet(machine, now, network).is_err() {
-                machine.disconnect(now, DisconnectReason::SubprotocolReason);
+            if let Some(turn) = self.receive(io, now, conn, turns) {
+                return turn;
             }
-            let mut moved = false;
-            if machine.queued() > 0 && !write_failed {
+            let Some(machine) = self.machine.as_mut() else { return Turn::Rests };
+            if let (None, true, Some(key)) = (&self.open, machine.is_open(), machine.remote()) {
+                let locals = machine.shared().iter().map(|it| it.local).collect();
+                self.open = Some((Peer { conn, id: key.id() }, locals));
+                return Turn::Opened;
+            }
+            let mut has_written = false;
+            if machine.queued() > 0 && !turns.write_failed {
                 match io.write(self.socket, machine.outgoing()) {
                     Some(0) => {}
                     Some(n) => {
                         machine.written(now, n);
-                        moved = true;
+                        has_written = true;
                     }
-                    None => write_failed = true,
+                    None => turns.write_failed = true,
                 }
             }
             if let Some(Event::Closed { fault }) = machine.poll_event() {
-                return Some(fault);
+                return Turn::Closed(fault);
             }
             let budget = machine.read_budget().min(READ_SIZE);
-            if budget == 0 && !write_failed {
-                if moved {
+            if budget == 0 && !turns.write_failed {
+                if has_written {
                     continue;
                 }
-                return None;
+                return Turn::Rests;
             }
-            let closed = match io.read(self.socket, budget) {
-                Read::Bytes(mut bytes) => {
-                    let mut input = bytes.as_mut_slice();
-                    let mut payload = Vec::new();
-                    let mut closed = None;
-                    while let Some(event) = machine.receive(now, &mut input, &mut payload) {
-                        let told = match event {
-                            Event::Identified { key } => {
-                                self.identified = true;
-                                Input::Identified { conn, key }
-                            }
-                            Event::Ready { .. } => {
-                                Input::Ready { conn, shared: machine.shared().len() }
-                            }
-                            Event::Message { code, .. } => {
-                                *messages += 1;
-                                match self.talk.on_message(network, code, &payload) {
-                                    Ok(()) => {}
-                                    Err(reason) => {
-                                        let honest =
-                                            self.peer.is_some_and(|id| io.ledger.is_honest(&id));
-                                        if let Some(broken) = reason.broken().filter(|_| honest) {
-                                            io.ledger.break_rule(io.at, io.host, || broken.into());
-                                        }
-                                        let reason = DisconnectReason::SubprotocolReason;
-                                        machine.disconnect(now, reason);
-                                    }
-                                }
-                                continue;
-                            }
-                            Event::Closed { fault } => {
-                                closed = Some(fault);
-                                break;
-                            }
-                        };
-                        io.mail(&mut self.sent, Mail::Peering(Box::new(told)));
-                    }
-                    closed
-                }
-                Read::Nothing if !write_failed => {
-                    if moved {
+            match io.read(self.socket, budget) {
+                Read::Bytes(bytes) => turns.input = Some((bytes, 0)),
+                Read::Nothing if !turns.write_failed => {
+                    if has_written {
                         continue;
                     }
-                    return None;
+                    return Turn::Rests;
                 }
                 Read::Nothing | Read::End => {
-                    let told = machine.receive_eof(now);
-                    let told = match told {
-                        None if write_failed => machine.receive_eof(now),
+                    let told = match machine.receive_eof(now) {
+                        None if turns.write_failed => machine.receive_eof(now),
                         told => told,
                     };
                     match told {
-                        Some(Event::Closed { fault }) => Some(fault),
-                        _ if machine.queued() == 0 || write_failed => return None,
-                        _ => None,
+                        Some(Event::Closed { fault }) => return Turn::Closed(fault),
+                        _ if machine.queued() == 0 || turns.write_failed => return Turn::Rests,
+                        _ => {}
                     }
                 }
-            };
-            if closed.is_some() {
-                return closed;
             }
         }
+    }
+
+    /// Deals with what was read.
+    fn receive(
+        &mut self,
+        io: &mut Io<'_>,
+        now: Now,
+        conn: ConnId,
+        turns: &mut Turns,
+    ) -> Option<Turn> {
+        let machine = self.machine.as_mut()?;
+        let (bytes, done) = turns.input.as_mut()?;
+        let length = bytes.len();
+        let mut input = &mut bytes[*done..];
+        while let Some(event) = machine.receive(now, &mut input, &mut turns.payload) {
+            let told = match event {
+                Event::Identified { key } => {
+                    self.identified = true;
+                    Input::Identified { conn, key }
+                }
+                Event::Ready { .. } => Input::Ready { conn, shared: machine.shared().len() },
+                Event::Message { shared, code } => {
+                    *done = length - input.len();
+                    let local = self.open.as_ref().and_then(|(_, locals)| locals.get(shared));
+                    return Some(Turn::Message(*local.unwrap_or(&usize::MAX), code));
+                }
+                Event::Closed { fault } => return Some(Turn::Closed(fault)),
+            };
+            io.mail(&mut self.reports, Box::new(Mail::Peering(told)));
+        }
+        turns.input = None;
+        None
     }
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId};
-use peerage_machine::{Instant, Machine as _, Random, Seed};
+use peerage_machine::{Machine as _, Random, Seed};
 use peerage_node::{Node as Named, SelfDescription};
 use peerage_peering::envelope::{Input, LocateId};
 
-use super::{Mail, Node, NodeDb, NodeSpec, Question, token};
-use crate::io::Io;
+use super::{Mail, Node, NodeDb, NodeFact, NodeSpec, Question, token};
+use crate::world::{Io, Way};
 
 /// The machine, and who waits for its answers.
 #[derive(Debug)]
@@ -22,25 +22,27 @@ pub(super) struct Discovery {
     next_query: u64,
     /// For the choice of seeds.
     random: Random,
-    /// The last mail to peering, and to ourselves.
-    sent: Instant,
+    /// Of mail to peering, and to discovery's task itself.
+    to_peering: Way,
+    to_itself: Way,
 }
 
 impl Discovery {
     pub(super) fn new(io: &Io<'_>, db: &NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
         let config = spec.discovery.clone().unwrap_or_default();
         Self {
-            endpoint: Endpoint::new(config, describe(io, spec), db.seq, seed),
+            endpoint: Endpoint::new(config, about(io, spec), db.seq, seed),
             queries: BTreeMap::new(),
             next_query: 0,
             random: Random::from_seed(seed),
-            sent: io.at,
+            to_peering: Way::default(),
+            to_itself: Way::default(),
         }
     }
 }
 
 /// What a node says of itself: that it listens at the addresses of its host, or at the wildcard.
-fn describe(io: &Io<'_>, spec: &NodeSpec) -> SelfDescription {
+fn about(io: &Io<'_>, spec: &NodeSpec) -> SelfDescription {
     let listens_at = if spec.knows_address {
         io.ips().to_vec()
     } else if io.ips().iter().any(IpAddr::is_ipv6) {
@@ -64,10 +66,7 @@ impl Node {
         from: SocketAddr,
         bytes: &[u8],
     ) {
-        if self.discovery.is_some() {
-            io.ledger.on_received(io.host, from, bytes);
-            self.tell_discovery(io, db, Told::Datagram { from, datagram: bytes.into() });
-        }
+        self.tell_discovery(io, db, Told::Datagram { from, datagram: bytes.into() });
     }
 
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
@@ -103,22 +102,21 @@ impl Node {
         while let Some(output) = discovery.endpoint.poll_output() {
             match output {
                 Output::Candidate(node) => {
-                    let input = Box::new(Input::Candidate { node });
-                    io.mail(&mut discovery.sent, Mail::Peering(input));
+                    let input = Input::Candidate { node };
+                    io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                 }
                 Output::LocalRecord(record) => self.record = Some(record),
                 Output::ResolveName { id, host } => {
                     let named = Question::Named { id, addresses: io.resolve(&host) };
-                    io.mail(&mut discovery.sent, Mail::Discovery(named));
+                    io.mail(&mut discovery.to_itself, Box::new(Mail::Discovery(named)));
                 }
                 Output::Resolved { id, node } => {
                     if let Some(locate) = discovery.queries.remove(&id) {
-                        let input = Box::new(Input::Located { locate, node });
-                        io.mail(&mut discovery.sent, Mail::Peering(input));
+                        let input = Input::Located { locate, node };
+                        io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                     }
                 }
                 Output::Send { to, bytes } => {
-                    io.ledger.on_sent(io.at, io.host, to, &bytes);
                     io.send(to, bytes);
                 }
                 Output::Store(op) => db.apply(op),
@@ -126,7 +124,7 @@ impl Node {
                     let now = io.now();
                     let seeds = db.seeds(now.unix, &mut discovery.random);
                     for seed in &seeds {
-                        io.ledger.on_seed(io.host, seed);
+                        io.report(&NodeFact::Seed { udp: seed.node.udp_endpoints() });
                     }
                     discovery.endpoint.handle_input(now, Told::Seeds(seeds));
                 }

@@ -5,12 +5,9 @@ use std::time::Duration;
 use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
 use peerage_peering::{Config as Peering, Limits};
-use peerage_rlpx::{Capability, CapabilityName, Config, LocalCapability, Timeouts};
+use peerage_rlpx::{Config, Timeouts};
 
-use super::Chat;
-
-/// Messages that the protocol of simulated nodes has.
-pub(super) const MESSAGES: u64 = 2;
+use super::{Chat, ProtocolSpec};
 
 /// The configuration of a simulated node.
 #[derive(Clone, Debug)]
@@ -35,12 +32,8 @@ pub struct NodeSpec {
     pub timeouts: Timeouts,
     /// When a dial gives up.
     pub dial_timeout: Duration,
-    /// The name of its capability: nodes that share none are of no use to each other.
-    pub capability: String,
-    /// The network that it says it is on, once connected: others hang up.
-    pub network: u64,
-    /// What its protocol says to peers, after the first message.
-    pub chat: Option<Chat>,
+    /// What it speaks: nodes that share none are of no use to each other.
+    pub protocols: Vec<ProtocolSpec>,
 }
 
 impl NodeSpec {
@@ -57,9 +50,7 @@ impl NodeSpec {
             trusted: Vec::new(),
             timeouts: Timeouts::default(),
             dial_timeout: Duration::from_secs(15),
-            capability: "sim".into(),
-            network: 1,
-            chat: None,
+            protocols: vec![Chat::default().into()],
         }
     }
 
@@ -80,15 +71,10 @@ impl NodeSpec {
     }
 
     pub(crate) fn connection(&self) -> Config {
-        let name = CapabilityName::new(&self.capability)
-            .expect("because simulated nodes have short names of capabilities");
         Config {
             key: self.key.clone(),
             client: "peerage-sim".into(),
-            capabilities: vec![LocalCapability {
-                capability: Capability { name, version: 1 },
-                length: MESSAGES,
-            }],
+            capabilities: self.protocols.iter().map(ProtocolSpec::capability).collect(),
             listen_port: 0,
             timeouts: self.timeouts,
         }

@@ -38,7 +38,7 @@ fn boot(spec: &mut NodeSpec) {
 
 /// Ordinary nodes with the settings of the server, and a word for each peer every half a minute.
 fn ordinary(spec: &mut NodeSpec) {
-    spec.chat = Some(Chat { every: Duration::from_secs(30), size: 200 });
+    spec.protocols = vec![Chat::every(Duration::from_secs(30), 200).into()];
 }
 
 fn behind(spec: &mut NodeSpec) {

@@ -6,7 +6,7 @@ use super::Run;
 use crate::metrics::{self, Sample};
 
 /// Something that is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Measure {
     /// The share of all tables and of all peers that the adversary holds.
     Adversary,
@@ -20,6 +20,8 @@ pub enum Measure {
     DialsFailed,
     /// Nodes known per node.
     Known,
+    /// What a function of a researcher's own says, under this label.
+    Own(&'static str, fn(&Run) -> String),
     /// Pairs that are connected, and of how many pairs of partners.
     Partners,
     /// Peers per node.
@@ -77,6 +79,7 @@ impl Measure {
                 "nodes known, mean and fewest",
                 format!("{} / {}", hundredths(sample.known_mean), sample.known_min),
             )],
+            Self::Own(label, of) => vec![row(label, of(run))],
             Self::Partners => {
                 let (met, pairs) = run.partners();
                 vec![row("pairs connected", format!("{met} of {pairs}"))]

@@ -7,9 +7,9 @@ use std::{
 };
 
 use peerage_machine::{Instant, Random};
-use peerage_node::{Node as Named, NodeId};
+use peerage_node::{Crypto, Node as Named, NodeId, SecretKey};
 
-use super::{Group, Knows, Measure, Row, Scenario, Size, steps::Timeline};
+use super::{Group, Knows, Measure, Row, Scenario, Series, Size, series::Gauge, steps::Timeline};
 use crate::{
     Bounds, HostId, NodeSpec, Settings, Violation, World,
     adversary::{AdversaryKind, Ring},
@@ -74,6 +74,7 @@ pub struct Run {
     pub(super) rows: Vec<Row>,
     pairs: Vec<(HostId, HostId)>,
     samples: Vec<Sample>,
+    gauges: Vec<Gauge>,
 }
 
 /// What came out of a run.
@@ -83,6 +84,8 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// The world over time.
     pub samples: Vec<Sample>,
+    /// What else was measured at each sample, in the order of [`Run::measure_by`].
+    pub series: Vec<Series>,
     /// How many nodes have how many peers, at the end.
     pub degrees: Vec<u64>,
     /// The hash of the trace.
@@ -95,13 +98,9 @@ impl Run {
     /// Makes the world of a scenario. Nothing has happened in it.
     pub fn new(scenario: &'static Scenario, options: Options) -> Result<Self, OptionsError> {
         check(scenario, &options)?;
-        let settings = Settings {
-            link: (scenario.link)(),
-            stand_in: options.stand_in,
-            bounds: Bounds { agreement: options.agreement, ..Bounds::default() },
-            ..Settings::default()
-        };
+        let settings = Settings { link: (scenario.link)(), ..Settings::default() };
         let mut world = World::with_settings(options.seed, settings);
+        world.set_bounds(Bounds { agreement: options.agreement, ..Bounds::default() });
         let random = Random::from_seed(world.fork());
         let mut run = Self {
             scenario,
@@ -116,6 +115,7 @@ impl Run {
             rows: Vec::new(),
             pairs: Vec::new(),
             samples: Vec::new(),
+            gauges: Vec::new(),
         };
         for group in scenario.groups {
             run.add_group(group);
@@ -128,6 +128,11 @@ impl Run {
         Ok(run)
     }
 
+    /// Has something of a researcher's own measured with each sample to come.
+    pub fn measure_by(&mut self, label: &str, of: impl FnMut(&World) -> u64 + 'static) {
+        self.gauges.push(Gauge::new(label, of));
+    }
+
     /// Runs to the next sample. `None` at the end; an error is the first rule that was broken.
     pub fn advance(&mut self) -> Result<Option<Sample>, Violation> {
         let done = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
@@ -138,6 +143,7 @@ impl Run {
         self.run_until(until)?;
         let sample = Sample::of(&self.world, &self.adversary);
         self.samples.push(sample);
+        self.gauges.iter_mut().for_each(|gauge| gauge.sample(&self.world));
         Ok(Some(sample))
     }
 
@@ -159,6 +165,7 @@ impl Run {
             events: self.world.events(),
             rows: self.rows,
             samples: self.samples,
+            series: self.gauges.into_iter().map(Gauge::finish).collect(),
         }
     }
 
@@ -236,9 +243,15 @@ impl Run {
         }
     }
 
+    /// A key of the kind that the options say.
+    pub(super) fn key(&mut self) -> SecretKey {
+        let crypto = if self.options.stand_in { Crypto::StandIn } else { Crypto::Real };
+        self.world.key_with(crypto)
+    }
+
     /// Adds one more node to a group, which does not know anybody yet.
     pub(super) fn add_member(&mut self, group: &'static Group, n: usize) -> HostId {
-        let mut spec = NodeSpec::new(self.world.key());
+        let mut spec = NodeSpec::new(self.key());
         (group.tune)(&mut spec);
         let host = self.world.add_node(group.places[n % group.places.len()], spec);
         self.groups.entry(group.name).or_default().push(host);

@@ -139,7 +139,7 @@ impl Run {
 
     /// Adds adversaries that are after the first node of a group, and know some more.
     fn add_adversaries(&mut self, kind: AdversaryKind, count: u32, after: &str) -> Vec<HostId> {
-        let keys: Vec<_> = (0..count).map(|_| self.world.key()).collect();
+        let keys: Vec<_> = (0..count).map(|_| self.key()).collect();
         let honest: Vec<HostId> = self.groups.values().flatten().copied().collect();
         let mut hosts = Vec::new();
         for key in keys {
@@ -159,8 +159,8 @@ impl Run {
             self.adversary.insert(adversary::id(&key));
             let all = self.rings.entry(kind).or_default().clone();
             let knows = Accomplices { targets, all };
-            let actor = adversary::adversary(kind, key, knows);
-            hosts.push(self.world.add_actor(place, actor));
+            let program = adversary::adversary(kind, key, knows);
+            hosts.push(self.world.add_host(place, 0, program));
         }
         hosts
     }

@@ -1,15 +1,18 @@
 //! What becomes of an event: it is noted, and the host that it is for is told.
 
-use super::{Deferred, MAX_DEFERRED, Program, World};
-use crate::{
-    HostId,
+use super::{
+    World,
     alarms::Ring,
-    event::{Event, HostEvent},
+    event::{Event, HostEvent, Mail},
+    host::{Deferred, HostId, Program},
     io::Io,
     net::Crash,
-    node::{Mail, Node, NodeDb},
+    observer::Fact,
     trace::Kind,
 };
+
+/// Datagrams that a host that stands still can keep: a kernel's buffer.
+const MAX_DEFERRED: usize = 256;
 
 impl World {
     /// Whether anything happens by `event`: not by a wake-up that was put off.
@@ -73,30 +76,27 @@ impl World {
             }
             return;
         }
-        match &mut self.hosts[host.index()].program {
-            Program::Node { .. } => {
-                self.with_node(host, |node, io, db| node.on_event(io, db, event));
-            }
-            Program::Actor(actor) => {
-                if let Some(mut actor) = actor.take() {
-                    actor.on_event(&mut self.io(host), event);
-                    self.hosts[host.index()].program = Program::Actor(Some(actor));
-                }
-            }
+        if self.is_up(host) {
+            self.observers.on_fact(self.now, host, &Fact::Told(&event));
+            let (program, mut io) = self.enter(host);
+            program.on_event(&mut io, event);
         }
     }
 
-    fn mail(&mut self, host: HostId, mail: Mail) {
-        self.trace.note(self.now, host.0, Kind::Mail, &[], &[], || format!("{mail:?}"));
+    fn mail(&mut self, host: HostId, mail: Box<dyn Mail>) {
+        self.trace.note(self.now, host.0, Kind::MAIL, &[], &[], || format!("{mail:?}"));
         if let Some(deferred) = &mut self.hosts[host.index()].deferred {
             return deferred.push(Deferred::Mail(mail));
         }
-        self.with_node(host, |node, io, db| node.on_mail(io, db, mail));
+        if self.is_up(host) {
+            let (program, mut io) = self.enter(host);
+            program.on_mail(&mut io, mail);
+        }
     }
 
     fn resume(&mut self, host: HostId) {
         self.note(host, 6, "goes on");
-        self.ledger.set_away(self.now, host, false);
+        self.observers.on_fact(self.now, host, &Fact::GoesOn);
         let deferred = self.hosts[host.index()].deferred.take().unwrap_or_default();
         for deferred in deferred {
             match deferred {
@@ -107,51 +107,11 @@ impl World {
         }
     }
 
-    /// What has to be seen to after each event of a host.
-    pub(super) fn settle(&mut self, host: HostId) {
-        let at = self.now;
-        let Program::Node { node: Some(node), .. } = &self.hosts[host.index()].program else {
-            return;
-        };
-        self.ledger.check_node(at, host, node);
-        if node.is_over() {
-            self.end(host, Crash::Process);
-        }
-    }
-
-    pub(super) fn end(&mut self, host: HostId, how: Crash) {
-        self.net.end(self.now, &mut self.queue, host, how);
-        self.ledger.on_down(self.now, host);
-        self.alarms.clear(host);
-        let found = &mut self.hosts[host.index()];
-        found.deferred = None;
-        if let Program::Node { node, .. } = &mut found.program {
-            *node = None;
-        }
-        self.note(host, 7, "is down");
-    }
-
-    pub(super) fn with_node<R>(
-        &mut self,
-        host: HostId,
-        act: impl FnOnce(&mut Node, &mut Io<'_>, &mut NodeDb) -> R,
-    ) -> Option<R> {
-        let Program::Node { node, .. } = &mut self.hosts[host.index()].program else { return None };
-        let mut running = node.take()?;
-        let mut db = std::mem::take(&mut self.hosts[host.index()].db);
-        let done = act(&mut running, &mut self.io(host), &mut db);
-        let found = &mut self.hosts[host.index()];
-        found.db = db;
-        if let Program::Node { node, .. } = &mut found.program {
-            *node = Some(running);
-        }
-        Some(done)
-    }
-
-    pub(super) fn io(&mut self, host: HostId) -> Io<'_> {
+    /// The program of a host, and its side of the world, for the length of one event.
+    pub(super) fn enter(&mut self, host: HostId) -> (&mut dyn Program, Io<'_>) {
         let epoch = self.net.epoch(host);
         let found = &mut self.hosts[host.index()];
-        Io {
+        let io = Io {
             at: self.now,
             host,
             epoch,
@@ -162,42 +122,68 @@ impl World {
             alarms: &mut self.alarms,
             random: &mut found.random,
             trace: &mut self.trace,
-            ledger: &mut self.ledger,
+            observers: &mut self.observers,
+            has_exited: &mut found.has_exited,
+        };
+        (found.program.as_mut(), io)
+    }
+
+    /// A host has dealt with an event: it is looked at, and goes down if its program has exited.
+    pub(super) fn leave(&mut self, host: HostId) {
+        if !self.is_up(host) {
+            return;
+        }
+        let found = &self.hosts[host.index()];
+        self.observers.on_rest(self.now, host, found.program.as_ref());
+        if found.has_exited {
+            self.end(host, Crash::Process);
         }
     }
 
+    /// A host goes down.
+    pub(super) fn end(&mut self, host: HostId, how: Crash) {
+        self.net.end(self.now, &mut self.queue, host, how);
+        self.observers.on_fact(self.now, host, &Fact::Down);
+        self.alarms.clear(host);
+        let found = &mut self.hosts[host.index()];
+        found.deferred = None;
+        found.has_exited = false;
+        found.program.on_down();
+        self.note(host, 7, "is down");
+    }
+
     pub(super) fn note(&mut self, host: HostId, what: u64, text: &str) {
-        self.trace.note(self.now, host.0, Kind::Host, &[what], &[], || text.into());
+        self.trace.note(self.now, host.0, Kind::HOST, &[what], &[], || text.into());
     }
 
     fn note_event(&mut self, host: HostId, event: &HostEvent) {
+        let program = &self.hosts[host.index()].program;
         let (trace, at, host) = (&mut self.trace, self.now, host.0);
         match event {
             HostEvent::Datagram { from, bytes } => {
                 let head = &bytes[..bytes.len().min(32)];
-                let kind = bytes.get(97).copied().unwrap_or(0);
                 let numbers = [u64::from(from.port()), bytes.len() as u64];
-                trace.note(at, host, Kind::Datagram, &numbers, head, || {
+                trace.note(at, host, Kind::DATAGRAM, &numbers, head, || {
                     let hash: String = head.iter().take(4).map(|it| format!("{it:02x}")).collect();
-                    format!("type {kind} of {} bytes from {from}, {hash}", bytes.len())
+                    format!("{} from {from}, {hash}", program.describe(bytes))
                 });
             }
             HostEvent::Wake(task) => {
-                trace.note(at, host, Kind::Wake, &[*task], &[], || format!("task {task}"));
+                trace.note(at, host, Kind::WAKE, &[*task], &[], || format!("task {task}"));
             }
             HostEvent::Stream(socket) => {
-                trace.note(at, host, Kind::Segment, &[socket.0], &[], || format!("s{}", socket.0));
+                trace.note(at, host, Kind::SEGMENT, &[socket.0], &[], || format!("s{}", socket.0));
             }
             HostEvent::Acceptable => {
-                trace.note(at, host, Kind::Connection, &[2], &[], || "a stream waits".into());
+                trace.note(at, host, Kind::CONNECTION, &[2], &[], || "a stream waits".into());
             }
             HostEvent::Connected { socket, remote } => {
-                trace.note(at, host, Kind::Connection, &[3, socket.0], &[], || {
+                trace.note(at, host, Kind::CONNECTION, &[3, socket.0], &[], || {
                     format!("s{} is connected to {remote}", socket.0)
                 });
             }
             HostEvent::ConnectFailed { socket, why } => {
-                trace.note(at, host, Kind::Connection, &[4, socket.0], &[], || {
+                trace.note(at, host, Kind::CONNECTION, &[4, socket.0], &[], || {
                     format!("s{} is not connected: {why}", socket.0)
                 });
             }

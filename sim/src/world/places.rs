@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{
-    HostId,
+use super::{
+    host::HostId,
     net::{NatKind, Net},
 };
 

@@ -1,25 +1,30 @@
 //! Nodes as small numbers, for the model and for the tests.
 
-use std::{net::SocketAddr, sync::LazyLock};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive};
 
 use peerage_node::{Node, NodeId, PublicKey, SecretKey};
 
-/// Every node's key and id, derived once: a curve multiplication each.
-static NODES: LazyLock<Vec<(PublicKey, NodeId)>> = LazyLock::new(|| {
-    let key = |node| *SecretKey::from_bytes(&[node; 32]).unwrap().public();
-    (1..=60).map(|node| (key(node), key(node).id())).collect()
-});
-
 pub(crate) fn key(node: u8) -> PublicKey {
-    NODES[usize::from(node) - 1].0
+    *SecretKey::from_bytes(&[node; 32]).unwrap().public()
 }
 
 pub(crate) fn id(node: u8) -> NodeId {
-    NODES[usize::from(node) - 1].1
+    key(node).id()
 }
 
-pub(crate) fn number(of: &NodeId) -> u8 {
-    (1..=60).find(|node| id(*node) == *of).unwrap()
+/// The way back, for the nodes that a driver names: deriving a key is a curve multiplication, so
+/// they are not searched for.
+#[derive(Debug)]
+pub(crate) struct Numbers(BTreeMap<NodeId, u8>);
+
+impl Numbers {
+    pub(crate) fn of(nodes: RangeInclusive<u8>) -> Self {
+        Self(nodes.map(|node| (id(node), node)).collect())
+    }
+
+    pub(crate) fn number(&self, of: &NodeId) -> u8 {
+        self.0[of]
+    }
 }
 
 pub(crate) fn endpoint(node: u8) -> SocketAddr {

@@ -302,7 +302,7 @@ fn getters_show_what_there_is() {
     let mut statics: Vec<_> = world
         .server
         .statics()
-        .map(|of| (number(&of.node.id()), of.failures, of.next_dial.is_some()))
+        .map(|of| (world.number(&of.node.id()), of.failures, of.next_dial.is_some()))
         .collect();
     statics.sort_unstable();
     assert_eq!(statics, [(11, 0, false), (12, 1, true)]);

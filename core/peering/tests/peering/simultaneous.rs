@@ -12,14 +12,14 @@ use std::{
 };
 
 use peerage_machine::{Machine, Now};
-use peerage_node::PublicKey;
+use peerage_node::{Node, PublicKey};
 use peerage_peering::{
     Config, Limits, Server,
     envelope::{ConnId, DialError, DialId, Input, Output},
 };
 use peerage_rlpx::{DisconnectReason, Fault, Local};
 
-use crate::support::{config, endpoint, id, key, limits, node};
+use crate::support::{endpoint, id, key, limits};
 
 /// What travels on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +105,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(setting: &Setting<'_>) -> Self {
+    /// The keys are those of the nodes, which take a while to derive.
+    fn new(setting: &Setting<'_>, keys: [PublicKey; 2]) -> Self {
         let Setting { nodes, limits, known, finds, strangers, may_lose } = *setting;
         let server = |at: usize| {
-            let config = Config { own: id(nodes[at]), ..config(limits[at].clone()) };
+            let limits = limits[at].clone();
+            let config = Config { limits, ..Config::new(keys[at].id()) };
             let mut server = Server::new(config, [9; 32]);
             while server.poll_output().is_some() {}
             server
@@ -116,7 +118,7 @@ impl Pair {
         Self {
             nodes,
             known,
-            keys: nodes.map(key),
+            keys,
             servers: [server(0), server(1)],
             links: Default::default(),
             found: finds.map(|finds| !finds),
@@ -164,7 +166,9 @@ impl Pair {
         match event {
             Event::Found { at } => {
                 self.found[at] = true;
-                self.tell(at, Input::Candidate { node: node(self.nodes[1 - at]) });
+                let other = endpoint(self.nodes[1 - at]);
+                let node = Node::from_endpoint(self.keys[1 - at], other, None);
+                self.tell(at, Input::Candidate { node });
             }
             Event::Connects { link } => {
                 let dial = self.links[link].dial.take().unwrap();
@@ -287,11 +291,12 @@ fn stranger(at: usize) -> ConnId {
 /// Goes through every order of events. Calls `judge` with the two ends, and the events, of each
 /// that ended. Returns how many states there were.
 fn explore(setting: &Setting<'_>, mut judge: impl FnMut([Vec<u64>; 2], &[Event])) -> usize {
+    let keys = setting.nodes.map(key);
     let mut seen = BTreeSet::new();
     let mut paths: Vec<Vec<Event>> = vec![Vec::new()];
     while let Some(path) = paths.pop() {
         // Machines cannot be copied, as their randomness must not be: each path is walked anew.
-        let mut pair = Pair::new(setting);
+        let mut pair = Pair::new(setting, keys);
         for event in &path {
             pair.happen(*event);
         }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use peerage_machine::{Instant, Machine, Now};
-use peerage_node::Node;
+use peerage_node::{Node, NodeId};
 use peerage_peering::{
     Backoff, Config, Limits, Server, Throttle,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
@@ -48,6 +48,7 @@ pub(crate) enum Do {
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) seconds: u64,
+    numbers: Numbers,
     conns: BTreeMap<&'static str, ConnId>,
     dials: BTreeMap<u8, DialId>,
     resolve: Option<ResolveId>,
@@ -82,6 +83,7 @@ impl World {
         Self {
             server: Server::new(config, [seed; 32]),
             seconds: 0,
+            numbers: Numbers::of(1..=60),
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             resolve: None,
@@ -206,6 +208,10 @@ impl World {
         self.conns.iter().find(|(_, of)| **of == conn).unwrap().0
     }
 
+    pub(crate) fn number(&self, of: &NodeId) -> u8 {
+        self.numbers.number(of)
+    }
+
     fn drain(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(output) = self.server.poll_output() {
@@ -224,7 +230,7 @@ impl World {
                 format!("cancel {n}")
             }
             Output::Dial { dial, key, addresses } => {
-                let n = number(&key.id());
+                let n = self.number(&key.id());
                 self.dials.insert(n, dial);
                 let addresses: Vec<String> = addresses
                     .iter()
@@ -245,18 +251,18 @@ impl World {
                     }
                     None => String::new(),
                 };
-                format!("{} failed: {why}{retry}", number(&id))
+                format!("{} failed: {why}{retry}", self.number(&id))
             }
             Output::Disconnect { conn, reason } => format!("end {}: {reason}", self.name(conn)),
             Output::Locate { locate, key } => {
                 self.locate = Some(locate);
-                format!("locate {}", number(&key.id()))
+                format!("locate {}", self.number(&key.id()))
             }
             Output::PeerAdded { conn, id, slot } => {
-                format!("peer {} by {} as {slot:?}", number(&id), self.name(conn))
+                format!("peer {} by {} as {slot:?}", self.number(&id), self.name(conn))
             }
             Output::PeerDropped { conn, id, .. } => {
-                format!("dropped {} by {}", number(&id), self.name(conn))
+                format!("dropped {} by {}", self.number(&id), self.name(conn))
             }
             Output::Proceed { conn } => format!("proceed {}", self.name(conn)),
             Output::Refuse { conn, why } => format!("refuse {}: {why}", self.name(conn)),
@@ -265,7 +271,9 @@ impl World {
                 self.resolve = Some(resolve);
                 format!("resolve {host}")
             }
-            Output::SlotChanged { id, slot, .. } => format!("slot of {}: {slot:?}", number(&id)),
+            Output::SlotChanged { id, slot, .. } => {
+                format!("slot of {}: {slot:?}", self.number(&id))
+            }
             Output::Stopped => "stopped".into(),
             Output::WantCandidates { count } => format!("want {count}"),
             other => format!("{other:?}"),

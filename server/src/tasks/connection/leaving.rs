@@ -10,10 +10,10 @@ use std::{
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep},
+    time::Sleep,
 };
 
-use crate::dialer::BoxedStream;
+use crate::{dialer::BoxedStream, tasks::clock::Clock};
 
 /// How long the peer has to hang up. Short, as it costs a file descriptor and no slot.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,10 +53,11 @@ impl Leaving {
     pub(super) fn new(
         stream: BoxedStream,
         mut alarm: Pin<Box<Sleep>>,
+        clock: &Clock,
         places: &Places,
     ) -> Option<Self> {
         let place = places.0.clone().try_acquire_owned().ok()?;
-        alarm.as_mut().reset(Instant::now() + PATIENCE);
+        alarm.as_mut().reset(clock.tokio(clock.after(PATIENCE)));
         Some(Self { stream, alarm, left: APPETITE, shut: false, _place: place })
     }
 
@@ -94,7 +95,8 @@ mod tests {
 
     fn leave(stream: tokio::io::DuplexStream) -> tokio::task::JoinHandle<()> {
         let alarm = Box::pin(tokio::time::sleep(PATIENCE * 10));
-        let mut leaving = Leaving::new(Box::new(stream), alarm, &Places::default()).unwrap();
+        let mut leaving =
+            Leaving::new(Box::new(stream), alarm, &Clock::start(), &Places::default()).unwrap();
         tokio::spawn(async move { poll_fn(|cx| leaving.poll(cx)).await })
     }
 
@@ -116,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_is_waited_for_longer_than_a_second() {
         let (ours, _theirs) = tokio::io::duplex(64);
-        let before = Instant::now();
+        let before = Clock::start();
         leave(ours).await.unwrap();
         assert_eq!(before.elapsed(), PATIENCE);
     }
@@ -132,7 +134,7 @@ mod tests {
         }
         let mut enter = || {
             let alarm = Box::pin(tokio::time::sleep(PATIENCE));
-            Leaving::new(Box::new(streams.pop().unwrap()), alarm, &one)
+            Leaving::new(Box::new(streams.pop().unwrap()), alarm, &Clock::start(), &one)
         };
         let first = enter();
         assert!(first.is_some() && enter().is_none());

@@ -16,6 +16,7 @@ const WRITTEN: &str = "written ";
 /// Not a test, but the process that is killed: writes one batch after the other.
 #[test]
 fn child() {
+    #[expect(clippy::disallowed_methods, reason = "the test runs itself as a child")]
     let Some(dir) = env::var_os(CHILD) else { return };
     let (mut store, warning) = RedbStore::open(Path::new(&dir)).unwrap();
     assert!(warning.is_none(), "{warning:?}");

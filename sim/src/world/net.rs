@@ -25,9 +25,9 @@ use self::{
     nat::{Gateway, Transport},
     stream::End,
 };
-use crate::{
-    HostId,
+use super::{
     event::{Event, HostEvent},
+    host::HostId,
     queue::Queue,
 };
 

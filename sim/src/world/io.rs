@@ -1,50 +1,47 @@
-//! What a program on a host can do to its world: the only way out for nodes and adversaries.
+//! What a program can do to its world: its only way out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    any::Any,
+    net::{IpAddr, SocketAddr},
+};
 
 use peerage_machine::{Instant, Now, Random};
 
-use crate::{
-    HostId,
+use super::{
+    Settings,
     alarms::Alarms,
     clock::HostClock,
-    event::{Event, HostEvent},
-    ledger::Ledger,
+    event::{Event, HostEvent, Mail},
+    host::HostId,
     net::{Net, Read, Socket, up_to},
-    node::Mail,
+    observer::{Fact, Observers},
     queue::Queue,
     trace::{Kind, Trace},
-    world::Settings,
 };
-
-/// A program on a host that is not one of the shipping machines: an adversary, a probe, a
-/// researcher's own.
-///
-/// It is told what happens, and does what it likes by [`Io`]. It draws randomness from
-/// [`Io::random`] only, and iterates over nothing that has no order, so that the same seed gives
-/// the same trace.
-pub trait Actor: std::fmt::Debug {
-    /// The host has started, or started anew.
-    fn on_start(&mut self, io: &mut Io<'_>);
-
-    /// Something happened.
-    fn on_event(&mut self, io: &mut Io<'_>, event: HostEvent);
-}
 
 /// The host's side of the world, for the length of one event.
 #[derive(Debug)]
 pub struct Io<'a> {
-    pub(crate) at: Instant,
-    pub(crate) host: HostId,
-    pub(crate) epoch: u32,
-    pub(crate) clock: HostClock,
-    pub(crate) settings: &'a Settings,
-    pub(crate) net: &'a mut Net,
-    pub(crate) queue: &'a mut Queue<Event>,
-    pub(crate) alarms: &'a mut Alarms,
-    pub(crate) random: &'a mut Random,
-    pub(crate) trace: &'a mut Trace,
-    pub(crate) ledger: &'a mut Ledger,
+    pub(super) at: Instant,
+    pub(super) host: HostId,
+    pub(super) epoch: u32,
+    pub(super) clock: HostClock,
+    pub(super) settings: &'a Settings,
+    pub(super) net: &'a mut Net,
+    pub(super) queue: &'a mut Queue<Event>,
+    pub(super) alarms: &'a mut Alarms,
+    pub(super) random: &'a mut Random,
+    pub(super) trace: &'a mut Trace,
+    pub(super) observers: &'a mut Observers,
+    pub(super) has_exited: &'a mut bool,
+}
+
+/// The way of mail from one task of a program to another one: what is sent on it arrives in its
+/// order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Way {
+    /// When the last mail on it arrives.
+    last: Instant,
 }
 
 impl Io<'_> {
@@ -75,12 +72,14 @@ impl Io<'_> {
 
     /// Sends a datagram.
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        self.observers.on_fact(self.at, self.host, &Fact::Sent { to, bytes: &bytes });
         self.net.send(self.at, self.queue, self.host, None, to, bytes);
     }
 
     /// Sends a datagram that seems to come from `from`, as a network without ingress filters lets
     /// it.
     pub fn send_as(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        self.observers.on_fact(self.at, self.host, &Fact::Sent { to, bytes: &bytes });
         self.net.send(self.at, self.queue, self.host, Some(from), to, bytes);
     }
 
@@ -130,9 +129,9 @@ impl Io<'_> {
         self.queue.plan(at, Event::Host { host, epoch, event: HostEvent::Wake(token) });
     }
 
-    /// Has a task of a node woken when the monotonic clock shows `due`, and at no other time;
-    /// `None` is never.
-    pub(crate) fn set_alarm(&mut self, task: u64, due: Option<Instant>) {
+    /// Has a task woken when the monotonic clock shows `due`, and at no other time; `None` is never.
+    /// A task is a number that the program chose: [`HostEvent::Wake`] gives it back.
+    pub fn set_alarm(&mut self, task: u64, due: Option<Instant>) {
         let host = self.host;
         let Some(due) = due else { return self.alarms.cancel(host, task) };
         let at = self.clock.world(due).max(self.at);
@@ -141,30 +140,47 @@ impl Io<'_> {
         }
     }
 
-    /// Has a task of a node woken when the monotonic clock shows `due`, if it is not woken sooner.
-    pub(crate) fn wake_by(&mut self, task: u64, due: Instant) {
+    /// Has a task woken when the monotonic clock shows `due`, if it is not woken sooner.
+    pub fn wake_by(&mut self, task: u64, due: Instant) {
         let at = self.clock.world(due);
         if self.alarms.due(self.host, task).is_none_or(|set| set > at) {
             self.set_alarm(task, Some(due));
         }
     }
 
-    /// Passes a message between two tasks: it takes a random while, but does not overtake the one
-    /// before on the same way, which arrives at `last`.
-    pub(crate) fn mail(&mut self, last: &mut Instant, mail: Mail) {
+    /// Passes a message between two tasks of the program, which comes back by
+    /// [`Program::on_mail`](crate::Program::on_mail): it takes a random while, but does not overtake
+    /// the one before on the same way.
+    pub fn mail(&mut self, way: &mut Way, mail: Box<dyn Mail>) {
         let delay = up_to(self.random, self.settings.task_delay);
-        *last = (*last).max(self.at + delay);
+        way.last = way.last.max(self.at + delay);
         let (host, epoch) = (self.host, self.epoch);
-        self.queue.plan(*last, Event::Mail { host, epoch, mail });
+        self.queue.plan(way.last, Event::Mail { host, epoch, mail });
     }
 
     /// The addresses of a name.
-    pub(crate) fn resolve(&self, name: &str) -> Vec<IpAddr> {
+    pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
         self.settings.names.get(name).cloned().unwrap_or_default()
     }
 
-    /// Notes something in the trace.
-    pub(crate) fn note(&mut self, kind: Kind, numbers: &[u64], what: impl FnOnce() -> String) {
+    /// Ends the program, after this event: the system closes what it has open.
+    pub const fn exit(&mut self) {
+        *self.has_exited = true;
+    }
+
+    /// Says something of the program to all [observers](crate::Observer).
+    pub fn report<T: Any>(&mut self, fact: &T) {
+        self.observers.on_fact(self.at, self.host, &Fact::Reported(fact));
+    }
+
+    /// The program finds that a rule is broken on its host, which ends the run.
+    pub fn break_rule(&mut self, what: impl FnOnce() -> String) {
+        self.observers.verdict.break_rule(self.at, self.host, what);
+    }
+
+    /// Notes something in the trace. `numbers` are what its hash is told; `what` is for people, and
+    /// has to follow from the same.
+    pub fn note(&mut self, kind: Kind, numbers: &[u64], what: impl FnOnce() -> String) {
         self.trace.note(self.at, self.host.0, kind, numbers, &[], what);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use peerage_machine::Instant;
 
-use crate::HostId;
+use super::HostId;
 
 /// The alarms of all hosts, one a task.
 #[derive(Debug, Default)]

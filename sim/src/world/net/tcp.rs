@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use peerage_machine::Instant;
-use peerage_peering::envelope::DialError;
 
 use super::{
     BACKLOG, Net,
@@ -11,9 +10,9 @@ use super::{
     nat::Transport,
     stream::{End, Piece, Read, Socket},
 };
-use crate::{
+use crate::world::{
     HostId,
-    event::{Event, HostEvent},
+    event::{ConnectError, Event, HostEvent},
     queue::Queue,
 };
 
@@ -123,7 +122,7 @@ impl Net {
         let (host, remote) = (end.host, end.remote);
         if is_refused {
             self.forget(socket);
-            let why = DialError::Refused;
+            let why = ConnectError::Refused;
             return Some((host, HostEvent::ConnectFailed { socket, why }));
         }
         Some((host, HostEvent::Connected { socket, remote }))

@@ -1,10 +1,8 @@
 //! What can happen in a world, and what a host is told of it.
 
-use std::net::SocketAddr;
+use std::{any::Any, fmt, net::SocketAddr};
 
-use peerage_peering::envelope::DialError;
-
-use crate::{HostId, net::Socket, node::Mail};
+use super::{host::HostId, net::Socket};
 
 /// Something that is planned to happen.
 #[derive(Debug)]
@@ -20,7 +18,7 @@ pub(crate) enum Event {
     /// Something for one host, unless it has started anew since.
     Host { host: HostId, epoch: u32, event: HostEvent },
     /// One task of a host tells another one something, unless the host has started anew since.
-    Mail { host: HostId, epoch: u32, mail: Mail },
+    Mail { host: HostId, epoch: u32, mail: Box<dyn Mail> },
     /// A stream breaks at this end.
     Reset { socket: Socket },
     /// A host that stood still goes on.
@@ -45,12 +43,12 @@ pub enum HostEvent {
         /// Where it leads to.
         remote: SocketAddr,
     },
-    /// A dialed stream is refused.
+    /// A dialed stream could not be had.
     ConnectFailed {
         /// The stream, which is gone.
         socket: Socket,
         /// Why.
-        why: DialError,
+        why: ConnectError,
     },
     /// A datagram came in.
     Datagram {
@@ -61,7 +59,28 @@ pub enum HostEvent {
     },
     /// There is something to read, or room to write.
     Stream(Socket),
-    /// A time that the program asked for has come; with the number that it gave. To a node, that is
-    /// one of its tasks.
+    /// A time that the program asked for has come; with the number that it gave.
     Wake(u64),
 }
+
+/// Why a stream could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The far end refused, or nothing listens there.
+    #[error("connection refused")]
+    Refused,
+}
+
+/// What one task of a program tells another one, on the same host. The world carries it and knows
+/// nothing of it; the program gets back what it was:
+///
+/// ```
+/// # use std::any::Any;
+/// # use peerage_sim::Mail;
+/// let mail: Box<dyn Mail> = Box::new("the door is open");
+/// let mail: Box<dyn Any> = mail;
+/// assert_eq!(*mail.downcast::<&str>().unwrap(), "the door is open");
+/// ```
+pub trait Mail: Any + fmt::Debug {}
+
+impl<T: Any + fmt::Debug> Mail for T {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peerage_machine::{Instant, Random};
 
-use crate::HostId;
+use crate::world::HostId;
 
 /// A million: probabilities are in parts of it, so that no floating point decides anything.
 pub(crate) const MILLION: u64 = 1_000_000;

@@ -13,7 +13,7 @@ use std::{collections::VecDeque, net::SocketAddr};
 
 use peerage_machine::Instant;
 
-use crate::HostId;
+use crate::world::HostId;
 
 /// How many bytes may be on their way to an end or wait there to be read, together.
 pub(crate) const WINDOW: usize = 256 << 10;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use peerage_machine::Instant;
 
 use super::{Net, Place, nat::Transport};
-use crate::HostId;
+use crate::world::HostId;
 
 impl Net {
     /// What a packet of `host` to `to` has as its source out there, and the host that it goes to or

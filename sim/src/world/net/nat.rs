@@ -9,7 +9,7 @@ use std::{
 
 use peerage_machine::Instant;
 
-use crate::HostId;
+use crate::world::HostId;
 
 /// How long a translator remembers a flow of datagrams after the last one out; RFC 4787 asks for
 /// two minutes.

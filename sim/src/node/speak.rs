@@ -1,0 +1,125 @@
+//! The protocols of a node: what they are told, and what becomes of what they say.
+
+use std::any::Any;
+
+use peerage_machine::Instant;
+use peerage_peering::envelope::ConnId;
+
+use super::{
+    Node,
+    protocol::{Peer, Protocol, ProtocolIo},
+};
+use crate::world::Io;
+
+impl Node {
+    /// The protocol of this type, if the node speaks one.
+    pub fn protocol<P: Protocol>(&self) -> Option<&P> {
+        self.protocols.iter().find_map(|it| (it.protocol.as_ref() as &dyn Any).downcast_ref())
+    }
+
+    pub(super) fn start_protocols(&mut self, io: &mut Io<'_>) {
+        for local in 0..self.protocols.len() {
+            self.speak(io, local, |protocol, io| protocol.on_start(io));
+        }
+    }
+
+    /// Has the protocol of this type do something out of its turn; `None` if the node speaks none.
+    pub(super) fn act<P: Protocol, R>(
+        &mut self,
+        io: &mut Io<'_>,
+        act: impl FnOnce(&mut P, &mut ProtocolIo<'_, '_>) -> R,
+    ) -> Option<R> {
+        let local =
+            self.protocols.iter().position(|it| (it.protocol.as_ref() as &dyn Any).is::<P>());
+        let done = self.speak(io, local?, |protocol, io| {
+            (protocol as &mut dyn Any).downcast_mut().map(|protocol| act(protocol, io))
+        });
+        self.pump_touched(io);
+        done
+    }
+
+    /// A connection is open: each protocol that both ends speak has a peer.
+    pub(super) fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        for (local, peer) in self.spoken(conn) {
+            self.speak(io, local, |protocol, io| protocol.on_peer(io, peer));
+        }
+        self.goes_on(conn);
+    }
+
+    /// A message has arrived, of the protocol at `local`.
+    pub(super) fn on_message(
+        &mut self,
+        io: &mut Io<'_>,
+        conn: ConnId,
+        (local, code): (usize, u64),
+        payload: &[u8],
+    ) {
+        self.seen.messages += 1;
+        if let Some(peer) = self.conns.get(&conn).and_then(|it| it.peer_by(local)) {
+            self.speak(io, local, |protocol, io| protocol.on_message(io, peer, code, payload));
+        }
+        self.goes_on(conn);
+    }
+
+    /// A connection has come to its end.
+    pub(super) fn on_end(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        for (local, peer) in self.spoken(conn) {
+            self.speak(io, local, |protocol, io| protocol.on_end(io, peer));
+        }
+    }
+
+    /// Wakes the protocols that are due.
+    pub(super) fn wake_protocols(&mut self, io: &mut Io<'_>, now: Instant) {
+        for local in 0..self.protocols.len() {
+            let wake = &mut self.protocols[local].wake;
+            if wake.take_if(|at| *at <= now).is_some() {
+                self.speak(io, local, |protocol, io| protocol.on_wake(io));
+                self.pump_touched(io);
+            }
+        }
+    }
+
+    /// Does what connections have to do since a protocol spoke.
+    pub(super) fn pump_touched(&mut self, io: &mut Io<'_>) {
+        while !self.touched.is_empty() {
+            for conn in std::mem::take(&mut self.touched) {
+                self.pump_one(io, conn);
+            }
+        }
+    }
+
+    /// A connection is being pumped, and does what it has to do anyway.
+    fn goes_on(&mut self, conn: ConnId) {
+        self.touched.retain(|it| *it != conn);
+    }
+
+    /// When the first protocol wants to be woken.
+    pub(super) fn next_protocol_wake(&self) -> Option<Instant> {
+        self.protocols.iter().filter_map(|it| it.wake).min()
+    }
+
+    /// The protocols that both ends of a connection speak.
+    fn spoken(&self, conn: ConnId) -> Vec<(usize, Peer)> {
+        let found = self.conns.get(&conn);
+        let speaks = |local| Some((local, found?.peer_by(local)?));
+        (0..self.protocols.len()).filter_map(speaks).collect()
+    }
+
+    fn speak<R>(
+        &mut self,
+        io: &mut Io<'_>,
+        local: usize,
+        act: impl FnOnce(&mut dyn Protocol, &mut ProtocolIo<'_, '_>) -> R,
+    ) -> R {
+        let speaker = &mut self.protocols[local];
+        let mut out = ProtocolIo {
+            io,
+            local,
+            wake: &mut speaker.wake,
+            random: &mut self.random,
+            conns: &mut self.conns,
+            touched: &mut self.touched,
+        };
+        act(speaker.protocol.as_mut(), &mut out)
+    }
+}

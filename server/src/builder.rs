@@ -10,7 +10,7 @@ use std::{
 };
 
 use peerage_machine::{Now, Random};
-use peerage_node::{NetList, Node, NodeId, SecretKey, SelfDescription};
+use peerage_node::{NetList, Node, NodeId, Policy, SecretKey, SelfDescription};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
 use tokio::{
@@ -175,7 +175,8 @@ impl Builder {
         self
     }
 
-    /// Has nothing to do with addresses outside these networks, in either direction.
+    /// Has nothing to do with addresses outside these networks, in either direction. Can be changed
+    /// later: [`Server::set_net_restrict`].
     pub fn net_restrict(mut self, networks: NetList) -> Self {
         self.net_restrict = Some(networks);
         self
@@ -250,9 +251,10 @@ impl Builder {
         let node = about.node(record.record().clone());
         let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
         let store = kept.state_seq(clock.now(), record.seq()).await?;
+        let policy = Policy::default().with_net_restrict(self.net_restrict);
         let mut config = peerage_discovery::Config::default();
         config.bootnodes = self.discovery.bootnodes;
-        config.net_restrict = self.net_restrict.clone();
+        config.policy = policy.clone();
         // The machine signs the same record again.
         let discovery =
             udp.map(|socket| discovery::Plan { socket: Socket::new(socket), config, about, seq });
@@ -261,7 +263,7 @@ impl Builder {
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,
-                net_restrict: self.net_restrict,
+                policy,
                 // Of two with one id the later counts: what was said now.
                 static_nodes: [kept_static, self.static_nodes].concat(),
                 trusted: [kept_trusted, self.trusted].concat(),

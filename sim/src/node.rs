@@ -24,9 +24,9 @@ mod world;
 
 use std::{collections::BTreeMap, net::IpAddr, rc::Rc, sync::Arc};
 
-use peerage_discovery::{Endpoint, NameId, v4::V4};
+use peerage_discovery::{Endpoint, NameId, store::Keeping, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, PublicKey, Record};
+use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Server as Peering, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
@@ -77,6 +77,7 @@ enum Question {
         locate: LocateId,
         key: PublicKey,
     },
+    SetPolicy(Policy),
     Want(usize),
 }
 
@@ -136,7 +137,9 @@ impl Budget {
             .discovery
             .as_ref()
             // Peering asks for no more static nodes at a time than it may dial.
-            .map_or(0, |config| Endpoint::memory_bound(config, spec.limits.max_dialing, db::SEEDS));
+            .map_or(0, |config| {
+                Endpoint::memory_bound(config, spec.limits.max_dialing, Keeping::SEEDS)
+            });
         Self { discovery, peering: Peering::memory_bound(&spec.peering(), 0) }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
-use peerage_machine::deque_memory;
-use peerage_node::{NetList, Record, SecretKey};
+use peerage_machine::{Now, deque_memory, list_bound};
+use peerage_node::{NodeId, Policy, Record, SecretKey};
 
 use crate::{Config, Limiter, Output, StoreOp, own_record::OwnRecord};
 
@@ -15,7 +15,7 @@ pub(crate) struct Base {
     pub(crate) key: SecretKey,
     pub(crate) own: OwnRecord,
     pub(crate) limiter: Limiter,
-    net_restrict: Option<NetList>,
+    pub(crate) policy: Policy,
     outputs: VecDeque<Output>,
 }
 
@@ -25,7 +25,7 @@ impl Base {
             key,
             own,
             limiter: Limiter::new(config.limiter.clone()),
-            net_restrict: config.net_restrict.clone(),
+            policy: config.policy.clone(),
             outputs: VecDeque::new(),
         }
     }
@@ -51,9 +51,9 @@ impl Base {
         self.put(Output::LocalRecord(record));
     }
 
-    /// Whether nodes at `ip` may be talked to.
-    pub(crate) fn is_allowed(&self, ip: IpAddr) -> bool {
-        self.net_restrict.as_ref().is_none_or(|nets| nets.contains(ip))
+    /// Whether the policy allows the node, where it is known which, at `ip`.
+    pub(crate) fn is_allowed(&self, now: Now, id: Option<&NodeId>, ip: IpAddr) -> bool {
+        self.policy.check(now.mono, id, Some(ip)).is_ok()
     }
 
     /// The bytes held for others.
@@ -69,6 +69,6 @@ impl Base {
     pub(crate) fn memory_bound(config: &Config, outputs: usize) -> usize {
         OwnRecord::memory_bound()
             + Limiter::memory_bound(&config.limiter)
-            + peerage_machine::list_bound::<Output>(outputs)
+            + list_bound::<Output>(outputs)
     }
 }

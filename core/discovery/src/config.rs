@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_node::{NetList, Node};
+use peerage_node::{Node, Policy};
 
 use crate::{LimiterConfig, TableConfig, v4};
 
@@ -13,8 +13,8 @@ pub struct Config {
     /// Nodes to begin with, and to come back to when no other is known. One that is known by name
     /// is resolved again and again.
     pub bootnodes: Vec<Node>,
-    /// If set, the only networks that nodes may be in.
-    pub net_restrict: Option<NetList>,
+    /// Who may be talked to.
+    pub policy: Policy,
     /// The node table of each version. Which address families can be sent to, follows from where
     /// datagrams are taken.
     pub table: TableConfig,
@@ -36,7 +36,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bootnodes: Vec::new(),
-            net_restrict: None,
+            policy: Policy::default(),
             table: TableConfig::default(),
             limiter: LimiterConfig::default(),
             settle: Duration::from_secs(1),

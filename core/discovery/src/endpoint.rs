@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use peerage_machine::{Instant, Machine, Now, Random, Seed};
-use peerage_node::{Node, Record, SelfDescription};
+use peerage_node::{Node, Policy, Record, SelfDescription};
 
 use self::bootnodes::BootNodes;
 pub use self::io::{Command, Input, NameId, Output, Warning};
@@ -45,7 +45,8 @@ pub struct Endpoint {
     changes: Vec<LocalChange>,
     /// The sequence number of our record that was published last.
     seq: u64,
-    random: Random,
+    /// For the versions that begin next.
+    seed: Seed,
     stats: Stats,
 }
 
@@ -82,8 +83,7 @@ pub struct Stats {
     pub received: u64,
     /// Those of no version that is on.
     pub foreign: u64,
-    /// Those from an address outside of the networks that the settings allow, or where no single
-    /// machine can be.
+    /// Those from an address that the policy forbids, or where no single machine can be.
     pub not_allowed: u64,
 }
 
@@ -107,7 +107,7 @@ impl Endpoint {
             wanted: 0,
             changes: Vec::new(),
             seq,
-            random: Random::from_seed(seed),
+            seed,
             stats: Stats::default(),
         }
     }
@@ -165,7 +165,8 @@ impl Endpoint {
         let State::Running(versions) = &mut self.state else { return };
         self.stats.received += 1;
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        if from.port() == 0 || !is_unicast(from.ip()) || !self.base.is_allowed(from.ip()) {
+        if from.port() == 0 || !is_unicast(from.ip()) || !self.base.is_allowed(now, None, from.ip())
+        {
             self.stats.not_allowed += 1;
             return;
         }
@@ -234,6 +235,14 @@ impl Endpoint {
         }
     }
 
+    fn on_policy(&mut self, now: Now, policy: Policy) {
+        self.config.policy = policy.clone();
+        self.base.policy = policy;
+        if let State::Running(versions) = &mut self.state {
+            versions.on_policy(now, &mut self.base);
+        }
+    }
+
     /// The driver has found nodes of an earlier run: everything begins.
     fn begin(&mut self, now: Now, seeds: Vec<SeedNode>) {
         if !matches!(self.state, State::Seeding) {
@@ -241,11 +250,8 @@ impl Endpoint {
         }
         let base = &mut self.base;
         base.store(StoreOp::Seq(base.own.current().seq()));
-        let v4 = self
-            .config
-            .v4
-            .clone()
-            .map(|v4| V4::new(v4, &self.config, base, seeds, now, self.random.fork()));
+        let v4 =
+            self.config.v4.clone().map(|v4| V4::new(v4, &self.config, base, seeds, now, self.seed));
         let mut versions = Versions { v4 };
         versions.want(now, base, self.wanted);
         self.bootnodes.begin(now.mono, base, &self.config.bootnodes);
@@ -256,6 +262,10 @@ impl Endpoint {
     fn rest(&mut self, now: Now) {
         self.base = base(&self.config, &self.about, &self.changes, self.seq);
         self.base.put(Output::LocalRecord(self.base.own.current().clone()));
+        let mut random = Random::from_seed(self.seed);
+        // The first one the table had.
+        random.fork();
+        self.seed = random.fork();
         self.state = State::Resting { until: now.mono + RESTART };
     }
 }
@@ -271,6 +281,12 @@ impl Versions {
     fn want(&mut self, now: Now, base: &mut Base, count: usize) {
         if let Some(v4) = &mut self.v4 {
             v4.want(now, base, count.min(1));
+        }
+    }
+
+    fn on_policy(&mut self, now: Now, base: &mut Base) {
+        if let Some(v4) = &mut self.v4 {
+            v4.on_policy(now, base);
         }
     }
 
@@ -297,6 +313,7 @@ impl Machine for Endpoint {
             Input::NameResolved { id, addresses } => self.on_name(now, id, &addresses),
             Input::Panicked => self.rest(now),
             Input::Seeds(seeds) => self.begin(now, seeds),
+            Input::SetPolicy(policy) => self.on_policy(now, policy),
             Input::Want { count } => {
                 self.wanted = count;
                 if let State::Running(versions) = &mut self.state {

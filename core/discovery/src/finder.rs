@@ -74,7 +74,7 @@ impl<T: Target> Finder<T> {
 
     /// News of a node from somebody else.
     pub(crate) fn add_found(&mut self, now: Now, base: &mut Base, node: Node) {
-        if self.reach(base, &node).is_none() {
+        if self.reach(now, base, &node).is_none() {
             return;
         }
         let added = self.table.add_found(now.mono, node.clone());
@@ -102,6 +102,9 @@ impl<T: Target> Finder<T> {
     /// Takes those into the table that have been left alone for long enough.
     pub(crate) fn settle(&mut self, now: Now, base: &mut Base) {
         while let Some((_, node)) = self.settling.pop_expired(now.mono) {
+            if self.reach(now, base, &node).is_none() {
+                continue;
+            }
             let added = self.table.add_inbound(now.mono, node.clone());
             on_added(base, added, node);
         }
@@ -112,7 +115,7 @@ impl<T: Target> Finder<T> {
     pub(crate) fn poll_check(&mut self, now: Now, base: &mut Base) -> Option<(NodeId, SocketAddr)> {
         while self.table.next_check().is_some_and(|at| at <= now.mono) {
             let Some(node) = self.table.poll_check(now.mono) else { continue };
-            match self.reach(base, &node) {
+            match self.reach(now, base, &node) {
                 Some(to) => return Some((node.id(), to)),
                 None => self.on_check_failed(now, base, node.id()),
             }
@@ -136,7 +139,7 @@ impl<T: Target> Finder<T> {
         }
         base.store(StoreOp::Pong { id, ip: from.ip(), unix: now.unix });
         if let Some(node) = outdated {
-            self.ask_record(base, node, RecordFor::Table);
+            self.ask_record(now, base, node, RecordFor::Table);
         }
     }
 
@@ -175,6 +178,20 @@ impl<T: Target> Finder<T> {
         self.refresh.plan(now.mono, self.table.len(), &mut self.random);
     }
 
+    /// The policy has changed: nodes that it forbids leave the table.
+    pub(crate) fn on_policy(&mut self, now: Now, base: &mut Base) {
+        let buckets = self.table.buckets().map(|(_, bucket)| bucket);
+        // Those that wait for a place go first, or they would get one.
+        let entries = buckets.flat_map(|bucket| bucket.replacements().chain(bucket.entries()));
+        let is_forbidden =
+            |entry: &&Entry| !base.is_allowed(now, Some(&entry.id()), entry.endpoint().ip());
+        let forbidden: Vec<NodeId> = entries.filter(is_forbidden).map(Entry::id).collect();
+        for id in forbidden {
+            let removed = self.table.remove(now.mono, &id);
+            self.on_removed(now, base, removed);
+        }
+    }
+
     /// When time matters next: to settle a node, to check one, to refresh the table or to walk on.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let due = [self.settling.next_expiry(), self.table.next_check(), self.walker.next_start()];
@@ -182,8 +199,9 @@ impl<T: Target> Finder<T> {
     }
 
     /// Where to ask `node`, if that is possible and allowed.
-    pub(crate) fn reach(&self, base: &Base, node: &Node) -> Option<SocketAddr> {
-        self.table.endpoint_of(node).filter(|endpoint| base.is_allowed(endpoint.ip()))
+    pub(crate) fn reach(&self, now: Now, base: &Base, node: &Node) -> Option<SocketAddr> {
+        let endpoint = self.table.endpoint_of(node)?;
+        base.is_allowed(now, Some(&node.id()), endpoint.ip()).then_some(endpoint)
     }
 
     /// The node table.
@@ -232,7 +250,7 @@ impl<T: Target> Finder<T> {
     /// Has a node kept for the next run.
     fn store_node(&self, base: &mut Base, id: NodeId) {
         if let Some(entry) = self.table.get(&id) {
-            base.store(StoreOp::Record(entry.node().clone()));
+            base.store(StoreOp::Record(Box::new(entry.node().clone())));
         }
     }
 

@@ -6,8 +6,8 @@
 //! that are on ([`v4`]).
 //!
 //! For all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
-//! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`StoreOp`] (what to
-//! keep).
+//! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`store`] (what to keep,
+//! and when to write it).
 
 mod answers;
 mod base;
@@ -23,7 +23,7 @@ mod limiter;
 mod lookup;
 mod own_record;
 mod revalidation;
-mod store;
+pub mod store;
 mod table;
 pub mod v4;
 mod vote;
@@ -32,8 +32,10 @@ mod walk;
 #[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
-pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{Crypto, LocalRecord, NetList, Node, NodeId, PublicKey, Record, SecretKey};
+pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
+pub use peerage_node::{
+    Crypto, LocalRecord, NetList, Node, NodeId, Policy, PublicKey, Record, SecretKey,
+};
 
 pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry};
 pub use config::Config;

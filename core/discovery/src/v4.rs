@@ -68,7 +68,7 @@ impl V4 {
             config,
         };
         for SeedNode { node, last_pong } in seeds {
-            if let Some(to) = v4.finder.reach(base, &node) {
+            if let Some(to) = v4.finder.reach(now, base, &node) {
                 let claimant = Claimant { ip: to.ip(), id: node.id() };
                 v4.bonds.restore(now.mono, claimant, now.unix.saturating_sub(last_pong));
             }
@@ -91,7 +91,7 @@ impl V4 {
 
     /// [`Command::Ping`](crate::Command::Ping).
     pub(crate) fn ping_node(&mut self, now: Now, base: &mut Base, id: QueryId, node: &Node) {
-        match self.finder.reach(base, node) {
+        match self.finder.reach(now, base, node) {
             Some(to) => {
                 let claimant = Claimant { ip: to.ip(), id: node.id() };
                 self.ping(now, base, claimant, to, PingPurpose::Command(id));
@@ -102,13 +102,13 @@ impl V4 {
 
     /// [`Command::RequestRecord`](crate::Command::RequestRecord).
     pub(crate) fn request_record(&mut self, now: Now, base: &mut Base, id: QueryId, node: Node) {
-        self.finder.request_record(base, id, node);
+        self.finder.request_record(now, base, id, node);
         self.drive(now, base);
     }
 
     /// [`Command::Resolve`](crate::Command::Resolve).
     pub(crate) fn resolve(&mut self, now: Now, base: &mut Base, id: QueryId, node: Node) {
-        self.finder.resolve(base, id, node);
+        self.finder.resolve(now, base, id, node);
         self.drive(now, base);
     }
 
@@ -116,6 +116,11 @@ impl V4 {
     pub(crate) fn want(&mut self, now: Now, base: &mut Base, count: usize) {
         self.finder.want(count);
         self.drive(now, base);
+    }
+
+    /// The policy has changed.
+    pub(crate) fn on_policy(&mut self, now: Now, base: &mut Base) {
+        self.finder.on_policy(now, base);
     }
 
     /// Does everything that is due.

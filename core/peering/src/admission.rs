@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use peerage_machine::{Instant, tree_memory};
-use peerage_node::{NodeId, PublicKey};
+use peerage_node::{NodeId, Policy, PublicKey};
 use peerage_rlpx::DisconnectReason;
 
 use crate::{Limits, envelope::ConnId, tie};
@@ -94,12 +94,16 @@ pub struct Candidate {
 ///
 /// | # | check | reason | exempt |
 /// |---|---|---|---|
+/// | | the policy allows the node where it is | `Requested` | |
 /// | 0 | something is shared (second checkpoint only) | `UselessPeer` | |
 /// | 1 | an ordinary slot is free | `TooManyPeers` | static, trusted, heirs |
 /// | 2 | inbound: an inbound slot is free | `TooManyPeers` | static, trusted, heirs |
 /// | 2 | dialed: a slot for dialed peers is free | `TooManyPeers` | static, trusted, heirs, pipes |
 /// | 3 | it is no peer, nor (first checkpoint only) crossed by one | `AlreadyConnected` | heirs |
 /// | 4 | it is not ourselves | `ConnectedToSelf` | |
+///
+/// The policy, which has no number, has been asked for the address before, by the gate or before
+/// the dial. It is asked here for the id, and since it may have changed.
 ///
 /// The second line of check 2 is ours: twice as many nodes are dialed as slots are free, since
 /// about half of all dials fail, and those that are too many would otherwise take the slots that
@@ -113,10 +117,15 @@ pub struct Candidate {
 /// A connection between the checkpoints has proven nothing, so it stands in the way of no other one
 /// unless both have the same address at their far ends: [`tie`](crate::tie) says why.
 pub fn admit(
+    now: Instant,
+    policy: &Policy,
     peers: &PeerSet,
     candidate: &Candidate,
     limits: &Limits,
 ) -> Result<Slot, DisconnectReason> {
+    if policy.check(now, Some(&candidate.id), candidate.remote).is_err() {
+        return Err(DisconnectReason::Requested);
+    }
     if candidate.checkpoint == (Checkpoint::Ready { useless: true }) {
         return Err(DisconnectReason::UselessPeer);
     }

@@ -27,7 +27,7 @@ use std::{
 };
 
 use peerage_machine::{ExpiringMap, Instant, Random, tree_memory};
-use peerage_node::{NetList, Node, NodeId, PublicKey};
+use peerage_node::{Node, NodeId, Policy, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault};
 
 use self::{
@@ -54,7 +54,7 @@ pub(crate) struct Dialer {
     own: NodeId,
     enabled: bool,
     limits: Limits,
-    net_restrict: Option<NetList>,
+    policy: Policy,
     random: Random,
     /// At most `max_dialing`, with `cancelled`.
     attempts: BTreeMap<NodeId, Attempt>,
@@ -71,11 +71,11 @@ pub(crate) struct Dialer {
 }
 
 /// How far the attempt to connect to a node is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Attempt {
     Locating { locate: LocateId, key: PublicKey },
     Resolving { resolve: ResolveId, key: PublicKey, port: u16 },
-    Dialing(DialId),
+    Dialing { dial: DialId, addresses: Box<[SocketAddr]> },
     Handshaking(ConnId),
 }
 
@@ -107,7 +107,7 @@ impl Dialer {
             own: config.own,
             enabled: config.dialing,
             limits: config.limits.clone(),
-            net_restrict: config.net_restrict.clone(),
+            policy: config.policy.clone(),
             random,
             attempts: BTreeMap::new(),
             dials: BTreeMap::new(),
@@ -127,6 +127,7 @@ impl Dialer {
     /// The bytes held.
     pub(crate) fn memory(&self) -> usize {
         tree_memory::<NodeId, Attempt>(self.attempts.len())
+            + self.dials.len() * MAX_ADDRESSES * size_of::<SocketAddr>()
             + tree_memory::<DialId, NodeId>(self.dials.len())
             + tree_memory::<ResolveId, NodeId>(self.resolves.len())
             + tree_memory::<LocateId, NodeId>(self.locates.len())
@@ -139,6 +140,7 @@ impl Dialer {
     pub(crate) const fn memory_bound(limits: &Limits, statics: usize) -> usize {
         let dials = limits.max_dialing;
         tree_memory::<NodeId, Attempt>(dials)
+            + dials * MAX_ADDRESSES * size_of::<SocketAddr>()
             + tree_memory::<DialId, NodeId>(dials)
             + tree_memory::<ResolveId, NodeId>(dials)
             + tree_memory::<LocateId, NodeId>(dials)
@@ -157,9 +159,9 @@ impl Dialer {
         let mut due = Vec::new();
         for id in ready {
             let Some(node) = self.statics.get(&id) else { continue };
-            match self.check(node, peers) {
+            match self.check(now, node, peers) {
                 Ok(target) => due.push((id, *node.public_key(), target)),
-                Err(Skip::NetRestricted) => self.fail(now, id, DialFailure::NetRestricted, out),
+                Err(Skip::Forbidden(why)) => self.fail(now, id, DialFailure::Forbidden(why), out),
                 // Stays ready until the other attempt or the handshake has ended.
                 Err(_) => {}
             }
@@ -194,7 +196,7 @@ impl Dialer {
         peers: &PeerSet,
         out: &mut VecDeque<Output>,
     ) -> Result<(), Skip> {
-        let target = self.check(node, peers)?;
+        let target = self.check(now, node, peers)?;
         if self.history.get(&node.id(), now).is_some() {
             return Err(Skip::Recent);
         }
@@ -304,9 +306,8 @@ impl Dialer {
         if known.is_empty() {
             return self.fail(now, id, DialFailure::NoAddress, out);
         }
-        known.retain(|address| self.allows(address.ip()));
-        if known.is_empty() {
-            return self.fail(now, id, DialFailure::NetRestricted, out);
+        if let Err(why) = self.retain_allowed(now, &id, &mut known) {
+            return self.fail(now, id, DialFailure::Forbidden(why), out);
         }
         if peers.is_coming(&id, known.iter().map(SocketAddr::ip)) {
             // The node came to us while it was looked for. Should it not become a peer, it is
@@ -391,8 +392,8 @@ impl Dialer {
         }
         self.statics.recovered(&id);
         self.statics.schedule(&id, now);
-        let attempt = self.attempts.get(&id).copied();
-        if let Some(Attempt::Handshaking(conn)) = attempt {
+        if let Some(Attempt::Handshaking(conn)) = self.attempts.get(&id) {
+            let conn = *conn;
             self.attempts.remove(&id);
             return Some(conn);
         }
@@ -405,6 +406,50 @@ impl Dialer {
         self.statics.remove(id);
         if !matches!(self.attempts.get(id), Some(Attempt::Handshaking(_))) {
             self.cancel(id, DisconnectReason::Requested, out);
+        }
+    }
+
+    /// Ends the dials that the policy now forbids, to anywhere that they lead. A static node is
+    /// dialed again at once where it may be reached at all, and also where only the policy before
+    /// stood in the way.
+    pub(crate) fn set_policy(&mut self, now: Instant, policy: Policy, out: &mut VecDeque<Output>) {
+        let before = std::mem::replace(&mut self.policy, policy);
+        let check = |policy: &Policy, id: &NodeId, address: Option<&SocketAddr>| {
+            policy.check(now, Some(id), address.map(SocketAddr::ip))
+        };
+        let forbidden = |(id, attempt): (&NodeId, &Attempt)| {
+            let why = match attempt {
+                Attempt::Dialing { addresses, .. } => {
+                    addresses.iter().find_map(|it| check(&self.policy, id, Some(it)).err())
+                }
+                Attempt::Locating { .. } | Attempt::Resolving { .. } => {
+                    check(&self.policy, id, None).err()
+                }
+                // Ends with its connection.
+                Attempt::Handshaking(_) => None,
+            };
+            Some((*id, why?))
+        };
+        let forbidden: Vec<_> = self.attempts.iter().filter_map(forbidden).collect();
+        let is_allowed = |policy: &Policy, node: &Node| {
+            let addresses = node.tcp_endpoints();
+            addresses.iter().any(|it| check(policy, &node.id(), Some(it)).is_ok())
+        };
+        let waiting = self.statics.iter().filter(|(_, _, next_dial)| next_dial.is_some());
+        let freed: Vec<_> = waiting
+            .filter(|(node, _, _)| is_allowed(&self.policy, node) && !is_allowed(&before, node))
+            .map(|(node, _, _)| node.id())
+            .collect();
+        for (id, why) in forbidden {
+            self.cancel(&id, DisconnectReason::Requested, out);
+            if self.statics.contains(&id) {
+                self.statics.schedule(&id, now);
+            } else {
+                self.fail(now, id, DialFailure::Forbidden(why), out);
+            }
+        }
+        for id in freed {
+            self.statics.schedule(&id, self.after_history(now, &id));
         }
     }
 
@@ -462,26 +507,27 @@ impl Dialer {
         let dial = DialId(self.number());
         let until = now + self.limits.dial_history;
         self.history.insert(id, until, until);
-        self.attempts.insert(id, Attempt::Dialing(dial));
+        let tried = addresses.clone().into();
+        self.attempts.insert(id, Attempt::Dialing { dial, addresses: tried });
         self.dials.insert(dial, id);
         out.push_back(Output::Dial { dial, key, addresses });
     }
 
     /// Ends an attempt that has not connected; others end with their connection.
     fn cancel(&mut self, id: &NodeId, reason: DisconnectReason, out: &mut VecDeque<Output>) {
-        match self.attempts.get(id).copied() {
-            Some(Attempt::Dialing(dial)) => {
+        match self.attempts.get(id) {
+            Some(&Attempt::Dialing { dial, .. }) => {
                 self.attempts.remove(id);
                 self.dials.remove(&dial);
                 self.cancelled.insert(dial, reason);
                 out.push_back(Output::CancelDial { dial });
             }
-            Some(Attempt::Resolving { resolve, .. }) => {
+            Some(&Attempt::Resolving { resolve, .. }) => {
                 // An answer that comes nevertheless is not known any longer.
                 self.attempts.remove(id);
                 self.resolves.remove(&resolve);
             }
-            Some(Attempt::Locating { locate, .. }) => {
+            Some(&Attempt::Locating { locate, .. }) => {
                 // Likewise.
                 self.attempts.remove(id);
                 self.locates.remove(&locate);

@@ -15,7 +15,7 @@ mod server;
 pub mod tie;
 
 pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{NetList, Node, NodeId, PublicKey};
+pub use peerage_node::{Forbidden, NetList, Node, NodeId, Policy, PublicKey};
 pub use peerage_rlpx::{DisconnectReason, Fault};
 
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};

@@ -23,8 +23,8 @@ use std::{
 };
 
 use peerage_machine::{Instant, Machine, Now, Random, Seed, deque_memory, list_bound, tree_memory};
-use peerage_node::{NodeId, PublicKey};
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_node::{NodeId, Policy, PublicKey};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use crate::{
     Config,
@@ -87,6 +87,14 @@ enum Phase {
 }
 
 impl Conn {
+    /// The node that should be at the other end, or claims to be, or is.
+    const fn id(&self) -> Option<&NodeId> {
+        match &self.phase {
+            Phase::Handshaking | Phase::Ended => self.expected.as_ref(),
+            Phase::Pending { id } | Phase::Peer { id } | Phase::Leaving { id } => Some(id),
+        }
+    }
+
     fn ip(&self) -> Option<IpAddr> {
         self.remote.map(|remote| remote.ip())
     }
@@ -121,7 +129,7 @@ impl Server {
             claims: BTreeMap::new(),
             peers: PeerSet::new(config.own),
             trusted: config.trusted.iter().copied().collect(),
-            gate: Gate::new(&config.limits, config.net_restrict.clone()),
+            gate: Gate::new(&config.limits),
             dialer: Dialer::new(&config, Random::from_seed(seed)),
             accepting: config.limits.max_handshakes > 0,
             wanted: 0,
@@ -166,6 +174,11 @@ impl Server {
             + list_bound::<Output>(4 * (conns + named))
     }
 
+    /// Who may be talked to.
+    pub const fn policy(&self) -> &Policy {
+        &self.config.policy
+    }
+
     /// The peers.
     pub const fn peers(&self) -> &PeerSet {
         &self.peers
@@ -204,7 +217,7 @@ impl Server {
 
     fn on_accepted(&mut self, now: Instant, conn: ConnId, remote: SocketAddr) {
         let entered = match self.life {
-            Life::Running => self.gate.enter(now, conn, remote),
+            Life::Running => self.gate.enter(now, &self.config.policy, conn, remote),
             Life::Stopping | Life::Stopped => Err(Refusal::Stopping),
         };
         match entered {
@@ -225,7 +238,7 @@ impl Server {
         }
     }
 
-    fn on_identified(&mut self, conn: ConnId, key: PublicKey) {
+    fn on_identified(&mut self, now: Instant, conn: ConnId, key: PublicKey) {
         let Some(found) = self.conns.get(&conn).copied() else { return };
         if found.phase != Phase::Handshaking {
             return;
@@ -234,7 +247,7 @@ impl Server {
         if found.expected.is_some_and(|expected| expected != id) {
             return self.reject(conn, DisconnectReason::UnexpectedIdentity);
         }
-        match self.admit(id, &found, Checkpoint::Identified) {
+        match self.admit(now, id, &found, Checkpoint::Identified) {
             Ok(_) => {
                 self.set_phase(conn, Phase::Pending { id });
                 self.claims.insert(conn, key);
@@ -252,7 +265,7 @@ impl Server {
         let Some(key) = self.claims.get(&conn).copied() else { return };
         self.peers.remove_pending(id, conn);
         let useless = shared == 0 && self.config.require_shared_capability;
-        match self.admit(id, &found, Checkpoint::Ready { useless }) {
+        match self.admit(now, id, &found, Checkpoint::Ready { useless }) {
             Ok(slot) => {
                 self.end_losers(id, found.origin);
                 self.gate.leave(conn);
@@ -286,7 +299,7 @@ impl Server {
             self.end(peer.conn, reason);
             self.set_phase(peer.conn, Phase::Ended);
             self.peers.remove(&id);
-            let fault = Fault::Local(Local::Disconnected(reason));
+            let fault = Fault::Local(LocalFault::Disconnected(reason));
             self.outputs.push_back(Output::PeerDropped { conn: peer.conn, id, fault });
         }
     }
@@ -326,6 +339,22 @@ impl Server {
     fn on_remove_static(&mut self, id: NodeId) {
         self.dialer.remove_static(&id, &mut self.outputs);
         self.end_node(&id, DisconnectReason::Requested);
+    }
+
+    fn on_policy(&mut self, now: Instant, policy: Policy) {
+        self.dialer.set_policy(now, policy.clone(), &mut self.outputs);
+        let is_forbidden = |conn: &Conn| policy.check(now, conn.id(), conn.ip()).is_err();
+        let forbidden: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| is_forbidden(conn))
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in forbidden {
+            self.end(conn, DisconnectReason::Requested);
+        }
+        self.config.policy = policy.clone();
+        self.outputs.push_back(Output::PolicyChanged { policy });
     }
 
     fn on_stop(&mut self) {
@@ -368,13 +397,15 @@ impl Server {
 
     fn admit(
         &self,
+        now: Instant,
         id: NodeId,
         of: &Conn,
         checkpoint: Checkpoint,
     ) -> Result<Slot, DisconnectReason> {
         let (origin, remote) = (of.origin, of.ip());
         let candidate = Candidate { id, origin, remote, standing: self.standing(&id), checkpoint };
-        admit(&self.peers, &candidate, &self.config.limits)
+        let Config { policy, limits, .. } = &self.config;
+        admit(now, policy, &self.peers, &candidate, limits)
     }
 
     /// Gives a peer the slot that its node has a right to, after that right has changed.
@@ -458,7 +489,7 @@ impl Machine for Server {
         match input {
             Input::Accepted { conn, remote } => self.on_accepted(now, conn, remote),
             Input::Stream { conn, dialed } => self.on_stream(conn, dialed),
-            Input::Identified { conn, key } => self.on_identified(conn, key),
+            Input::Identified { conn, key } => self.on_identified(now, conn, key),
             Input::Ready { conn, shared } => self.on_ready(now, conn, shared),
             Input::Closed { conn, fault } => self.on_closed(now, conn, fault),
             Input::DialSucceeded { dial, conn, remote } => {
@@ -497,13 +528,15 @@ impl Machine for Server {
                 self.refresh_slot(id);
             }
             Input::RemoveStatic { id } if running => self.on_remove_static(id),
+            Input::SetPolicy { policy } if running => self.on_policy(now, policy),
             Input::Disconnect { id, reason } => self.end_node(&id, reason),
             Input::Stop => self.on_stop(),
             Input::AddStatic { .. }
             | Input::AddTrusted { .. }
             | Input::Candidate { .. }
             | Input::RemoveStatic { .. }
-            | Input::RemoveTrusted { .. } => {}
+            | Input::RemoveTrusted { .. }
+            | Input::SetPolicy { .. } => {}
         }
         self.settle(now, answer_candidate && running);
     }

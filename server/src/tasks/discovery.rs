@@ -17,7 +17,7 @@ use std::{
 use futures_util::FutureExt as _;
 use peerage_discovery::{Command as Asked, Config, Endpoint, Input, NameId, QueryId};
 use peerage_machine::{Machine as _, Random};
-use peerage_node::{Node, SelfDescription};
+use peerage_node::{Node, Policy, SelfDescription};
 use tokio::{
     sync::{broadcast, mpsc, watch},
     task::JoinSet,
@@ -51,6 +51,8 @@ pub(crate) struct Links {
     pub(crate) keeper: Keeper,
     /// How many candidates peering wants.
     pub(crate) wanted: watch::Receiver<usize>,
+    /// Who may be talked to.
+    pub(crate) policy: watch::Receiver<Policy>,
     pub(crate) tell: mpsc::UnboundedSender<Notice>,
     /// What handles show as ourselves.
     pub(crate) shown: watch::Sender<Node>,
@@ -114,6 +116,10 @@ impl Task {
                 Ok(()) = self.links.wanted.changed() => {
                     let count = *self.links.wanted.borrow_and_update();
                     self.input(Input::Want { count });
+                }
+                Ok(()) = self.links.policy.changed() => {
+                    let policy = self.links.policy.borrow_and_update().clone();
+                    self.input(Input::SetPolicy(policy));
                 }
                 Some(Ok((id, addresses))) = self.names.join_next() => {
                     self.input(Input::NameResolved { id, addresses });

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId};
+use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId, SeedNode};
 use peerage_machine::{Machine as _, Random, Seed};
 use peerage_node::{Node as Named, SelfDescription};
 use peerage_peering::envelope::{Input, LocateId};
@@ -20,21 +20,25 @@ pub(super) struct Discovery {
     pub(super) endpoint: Endpoint,
     queries: BTreeMap<QueryId, LocateId>,
     next_query: u64,
-    /// For the choice of seeds.
-    random: Random,
+    /// What the database knew at the start.
+    seeds: Vec<SeedNode>,
     /// Of mail to peering, and to discovery's task itself.
     to_peering: Way,
     to_itself: Way,
 }
 
 impl Discovery {
-    pub(super) fn new(io: &Io<'_>, db: &NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
+    pub(super) fn new(io: &Io<'_>, db: &mut NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
+        let mut random = Random::from_seed(seed);
         let config = spec.discovery.clone().unwrap_or_default();
+        let endpoint = Endpoint::new(config, about(io, spec), db.seq(), random.fork());
+        let seeds = db.open(io.now(), random.fork());
+        db.state_seq(io.now(), endpoint.local_record().seq());
         Self {
-            endpoint: Endpoint::new(config, about(io, spec), db.seq, seed),
+            endpoint,
             queries: BTreeMap::new(),
             next_query: 0,
-            random: Random::from_seed(seed),
+            seeds,
             to_peering: Way::default(),
             to_itself: Way::default(),
         }
@@ -71,7 +75,7 @@ impl Node {
 
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
         match (&mut self.discovery, question) {
-            (None, Question::Named { .. } | Question::Want(_)) => {}
+            (None, Question::Named { .. } | Question::SetPolicy(_) | Question::Want(_)) => {}
             (None, Question::Resolve { locate, .. }) => {
                 self.mail_peering(io, Input::Located { locate, node: None });
             }
@@ -84,6 +88,9 @@ impl Node {
                 discovery.queries.insert(id, locate);
                 let command = Command::Resolve { id, node: Named::new(key) };
                 self.tell_discovery(io, db, command.into());
+            }
+            (Some(_), Question::SetPolicy(policy)) => {
+                self.tell_discovery(io, db, Told::SetPolicy(policy));
             }
             (Some(_), Question::Want(count)) => self.tell_discovery(io, db, Told::Want { count }),
         }
@@ -116,17 +123,14 @@ impl Node {
                         io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                     }
                 }
-                Output::Send { to, bytes } => {
-                    io.send(to, bytes);
-                }
-                Output::Store(op) => db.apply(op),
+                Output::Send { to, bytes } => io.send(to, bytes),
+                Output::Store(op) => db.op(io.now(), op),
                 Output::WantSeeds => {
-                    let now = io.now();
-                    let seeds = db.seeds(now.unix, &mut discovery.random);
+                    let seeds = std::mem::take(&mut discovery.seeds);
                     for seed in &seeds {
                         io.report(&NodeFact::Seed { udp: seed.node.udp_endpoints() });
                     }
-                    discovery.endpoint.handle_input(now, Told::Seeds(seeds));
+                    discovery.endpoint.handle_input(io.now(), Told::Seeds(seeds));
                 }
                 Output::LookupDone { .. }
                 | Output::LookupStep { .. }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::vec_memory;
-use peerage_node::{Node, NodeId, Record};
+use peerage_node::{Node, NodeId, Policy, Record};
 
 use crate::{
     Datagram, LocalChange, LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, SeedNode,
@@ -41,6 +41,8 @@ pub enum Input<'a> {
     Panicked,
     /// The nodes to begin with, as [`Output::WantSeeds`] asks for.
     Seeds(Vec<SeedNode>),
+    /// Who may be talked to from now on. Nodes in the table that may not be are dropped.
+    SetPolicy(Policy),
     /// Somebody would take this many more candidates; the latest number counts. While it is not 0,
     /// random walks go on until one [`Output::Candidate`] is found; each is to be followed by
     /// another of these.

@@ -81,7 +81,7 @@ fn after_a_panic_everything_begins_again_a_second_later_but_our_record_and_what_
     let mut net = Net::new();
     net.start(2, public(2), Vec::new());
     net.start_with(public(1), lost(secret(1)), Config::default());
-    net.want(public(1), 5);
+    net.want(public(1), 1000);
     let attribute = |rlp: Option<Vec<u8>>| LocalChange::Attribute { key: "x".into(), rlp };
     net.input(public(1), Input::Local(attribute(Some(vec![5]))));
     net.input(public(1), Input::Local(attribute(Some(vec![6]))));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use peerage_machine::Now;
 use peerage_node::{Node, check_relay};
 
 use super::{Finder, Target};
@@ -14,10 +15,10 @@ impl<T: Target> Finder<T> {
     }
 
     /// Puts out what the walk has found and somebody wants.
-    pub(super) fn offer_candidates(&mut self, base: &mut Base) {
+    pub(super) fn offer_candidates(&mut self, now: Now, base: &mut Base) {
         while let Some(node) = self.walker.walk.poll_candidate() {
             // Whom nobody can connect to is found for the table only. It was not what was wanted.
-            if is_candidate(base, &node, node.udp_endpoints().first()) {
+            if is_candidate(now, base, &node, node.udp_endpoints().first()) {
                 base.put(Output::Candidate(node));
             } else {
                 self.walker.walk.want(self.walker.walk.wanted() + 1);
@@ -32,11 +33,11 @@ impl<T: Target> Finder<T> {
 /// # Security
 ///
 /// Nobody elsewhere makes us connect to our own network.
-pub(super) fn is_candidate(base: &Base, node: &Node, udp: Option<&SocketAddr>) -> bool {
+pub(super) fn is_candidate(now: Now, base: &Base, node: &Node, udp: Option<&SocketAddr>) -> bool {
     let tcp = node.tcp_endpoints();
     let is_good = |tcp: &SocketAddr| {
         let may_be_told = udp.is_none_or(|udp| check_relay(udp.ip(), tcp.ip()).is_ok());
-        may_be_told && base.is_allowed(tcp.ip())
+        may_be_told && base.is_allowed(now, Some(&node.id()), tcp.ip())
     };
     !tcp.is_empty() && tcp.iter().all(is_good)
 }

@@ -12,17 +12,17 @@ use crate::{Output, QueryId, base::Base};
 
 impl<T: Target> Finder<T> {
     /// [`Command::RequestRecord`](crate::Command::RequestRecord).
-    pub(crate) fn request_record(&mut self, base: &mut Base, id: QueryId, node: Node) {
-        if !self.ask_record(base, node, RecordFor::Command(id)) {
+    pub(crate) fn request_record(&mut self, now: Now, base: &mut Base, id: QueryId, node: Node) {
+        if !self.ask_record(now, base, node, RecordFor::Command(id)) {
             base.put(Output::Record { id, record: None });
         }
     }
 
     /// [`Command::Resolve`](crate::Command::Resolve).
-    pub(crate) fn resolve(&mut self, base: &mut Base, id: QueryId, node: Node) {
+    pub(crate) fn resolve(&mut self, now: Now, base: &mut Base, id: QueryId, node: Node) {
         let known = self.table.get(&node.id()).map(|entry| entry.node().clone());
         let asked = known.unwrap_or_else(|| node.clone());
-        if !self.ask_record(base, asked, RecordFor::Resolve { id, may_search: true }) {
+        if !self.ask_record(now, base, asked, RecordFor::Resolve { id, may_search: true }) {
             self.search_node(id, *node.public_key());
         }
     }
@@ -40,26 +40,32 @@ impl<T: Target> Finder<T> {
         match wanted {
             RecordFor::Command(id) => base.put(Output::Record { id, record }),
             RecordFor::Resolve { id, may_search } => {
-                self.on_resolve_record(base, id, may_search, asked, record);
+                self.on_resolve_record(now, base, id, may_search, asked, record);
             }
             RecordFor::Table => {}
         }
     }
 
     /// Has `node` asked for its record. Whether it can be asked at all.
-    pub(super) fn ask_record(&mut self, base: &Base, node: Node, wanted: RecordFor) -> bool {
-        let Some(to) = self.reach(base, &node) else { return false };
+    pub(super) fn ask_record(
+        &mut self,
+        now: Now,
+        base: &Base,
+        node: Node,
+        wanted: RecordFor,
+    ) -> bool {
+        let Some(to) = self.reach(now, base, &node) else { return false };
         self.searches.records.push_back(Query { node, to, request: Request::Record(wanted) });
         true
     }
 
     /// A lookup has met the node that it is for: what that says itself is worth more.
-    pub(super) fn end_resolve(&mut self, base: &mut Base, n: u64, node: Node) {
+    pub(super) fn end_resolve(&mut self, now: Now, base: &mut Base, n: u64, node: Node) {
         if let Some(Search { goal: Goal::Resolve { id, .. }, .. }) =
             self.searches.running.remove(&n)
         {
             let wanted = RecordFor::Resolve { id, may_search: false };
-            if !self.ask_record(base, node.clone(), wanted) {
+            if !self.ask_record(now, base, node.clone(), wanted) {
                 base.put(Output::Resolved { id, node: Some(node) });
             }
         }
@@ -68,6 +74,7 @@ impl<T: Target> Finder<T> {
     /// A node that is to be resolved gave its record, or not.
     fn on_resolve_record(
         &mut self,
+        now: Now,
         base: &mut Base,
         id: QueryId,
         may_search: bool,
@@ -75,7 +82,9 @@ impl<T: Target> Finder<T> {
         record: Option<Record>,
     ) {
         let node = match record.map(Node::from_record) {
-            Some(node) if is_candidate(base, &node, asked.udp_endpoints().first()) => Some(node),
+            Some(node) if is_candidate(now, base, &node, asked.udp_endpoints().first()) => {
+                Some(node)
+            }
             // A record without an address that we could use is no help; where it answered is.
             Some(_) => Some(asked),
             None if may_search => return self.search_node(id, *asked.public_key()),

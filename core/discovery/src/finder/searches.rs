@@ -207,7 +207,7 @@ impl<T: Target> Finder<T> {
             self.advance(base);
             let next = self.searches.poll_query();
             let (node, search, target) = next.or_else(|| self.poll_walk(now, base))?;
-            match self.reach(base, &node) {
+            match self.reach(now, base, &node) {
                 Some(to) => {
                     return Some(Query { node, to, request: Request::Find { search, target } });
                 }
@@ -230,7 +230,7 @@ impl<T: Target> Finder<T> {
             self.add_found(now, base, node.clone());
         }
         match search {
-            SearchId::Lookup(n) => self.on_lookup_answer(base, n, asked, nodes, packets),
+            SearchId::Lookup(n) => self.on_lookup_answer(now, base, n, asked, nodes, packets),
             SearchId::Walk => match nodes {
                 Some(nodes) => {
                     self.walker.walk.on_nodes(&asked.id(), nodes);
@@ -273,6 +273,7 @@ impl<T: Target> Finder<T> {
 
     fn on_lookup_answer(
         &mut self,
+        now: Now,
         base: &mut Base,
         n: u64,
         asked: Node,
@@ -297,7 +298,7 @@ impl<T: Target> Finder<T> {
             base.put(Output::LookupStep { id, step: LookupStep { asked, found } });
         }
         if let Some(node) = resolved {
-            self.end_resolve(base, n, node);
+            self.end_resolve(now, base, n, node);
         }
     }
 
@@ -338,13 +339,13 @@ impl<T: Target> Finder<T> {
     /// Lets the random walk go on, as far as somebody takes what it finds: the next node that it
     /// wants to ask.
     fn poll_walk(&mut self, now: Now, base: &mut Base) -> Option<(Node, SearchId, T)> {
-        self.offer_candidates(base);
+        self.offer_candidates(now, base);
         while self.walker.next_start().is_some_and(|at| at <= now.mono) {
             let target = T::random(&mut self.random);
             self.walker.target = Some(target);
             let seeds = self.closest(target);
             self.walker.walk.start(now.mono, target.id(), seeds);
-            self.offer_candidates(base);
+            self.offer_candidates(now, base);
         }
         let target = self.walker.target?;
         let node = self.walker.walk.poll_query()?;

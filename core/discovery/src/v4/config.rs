@@ -35,6 +35,8 @@ pub enum DropReason {
     Expired,
     /// Not one that can be read, though its hash is right.
     Malformed,
+    /// From a node that the policy forbids.
+    NotAllowed,
     /// Signed with our own key.
     Own,
     /// One packet too many in too short a time.
@@ -51,9 +53,10 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Expired,
         Self::Malformed,
+        Self::NotAllowed,
         Self::Own,
         Self::RateLimit,
         Self::Signature,

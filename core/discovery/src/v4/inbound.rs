@@ -70,6 +70,9 @@ impl V4 {
         }
         let token = sealed.hash();
         let claimant = Claimant { ip: from.ip(), id: key.id() };
+        if !base.is_allowed(now, Some(&claimant.id), claimant.ip) {
+            return Err(DropReason::NotAllowed);
+        }
         match packet {
             Packet::Ping(ping) => {
                 // Where it is, is seen; only its TCP port has to be told.
@@ -223,7 +226,7 @@ impl V4 {
         let usable: Vec<_> = neighbors
             .nodes
             .iter()
-            .filter_map(|neighbor| usable(base, claimant.ip, neighbor))
+            .filter_map(|neighbor| usable(now, base, claimant.ip, neighbor))
             .collect();
         let Some(Stage::Sent { until, told, .. }) = self.asks.get_mut(id).map(|ask| &mut ask.stage)
         else {
@@ -282,11 +285,11 @@ impl V4 {
 }
 
 /// The node that the node at `from` tells of, if it may be asked.
-fn usable(base: &Base, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
+fn usable(now: Now, base: &Base, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
     let udp = neighbor.endpoint.udp_addr()?;
     let is_good = !RESERVED_PORTS.contains(&udp.port())
         && check_relay(from, udp.ip()).is_ok()
-        && base.is_allowed(udp.ip());
+        && base.is_allowed(now, None, udp.ip());
     let node = if is_good { neighbor.to_node()? } else { return None };
     (node.public_key() != base.key.public()).then_some(node)
 }

@@ -9,7 +9,7 @@ mod stand_in;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use peerage_node::{Node, NodeId, SecretKey};
+use peerage_node::{Node, NodeId, Policy, SecretKey};
 
 use super::packet::{Endpoint, EnrRequest, FindNode, Packet, Ping, Pong, Target, Token};
 use crate::{
@@ -92,6 +92,10 @@ const READ_WAIT: Duration = Duration::from_millis(300);
 
 /// When packets of testers expire: in a day.
 const VALID: u64 = 1_800_086_400;
+
+fn restricted_to(networks: &str) -> Policy {
+    Policy::default().with_net_restrict(Some(networks.parse().unwrap()))
+}
 
 fn find_node() -> Packet {
     Packet::FindNode(FindNode { target: Target([5; 64]), expiration: VALID })

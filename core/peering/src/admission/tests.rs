@@ -41,6 +41,38 @@ fn others(dialed: u8, inbound: u8, own_slots: u8) -> PeerSet {
     peers
 }
 
+/// What becomes of it under a policy that allows everybody.
+fn ask(peers: &PeerSet, candidate: &Candidate, limits: &Limits) -> Result<Slot, DisconnectReason> {
+    admit(Instant::START, &Policy::default(), peers, candidate, limits)
+}
+
+#[test]
+fn whom_the_policy_forbids_passes_no_checkpoint_trusted_or_not() {
+    use DisconnectReason::{Requested, UselessPeer};
+    use Origin::{Dialed, Inbound};
+    let policy = Policy::default().with_net_restrict(Some("192.0.2.0/24".parse().unwrap()));
+    let (inside, outside) = (Some("192.0.2.1"), Some("192.0.3.1"));
+    for (line, remote, origin, standing, checkpoint, result) in [
+        (line!(), inside, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        (line!(), inside, Dialed, ORDINARY, READY, Ok(Slot::Dialed)),
+        (line!(), outside, Inbound, ORDINARY, IDENTIFIED, Err(Requested)),
+        (line!(), outside, Dialed, ORDINARY, READY, Err(Requested)),
+        (line!(), outside, Dialed, STATIC, READY, Err(Requested)),
+        (line!(), outside, Inbound, TRUSTED, IDENTIFIED, Err(Requested)),
+        // It is asked first.
+        (line!(), outside, Inbound, ORDINARY, USELESS, Err(Requested)),
+        (line!(), inside, Inbound, ORDINARY, USELESS, Err(UselessPeer)),
+        // A pipe is nowhere.
+        (line!(), None, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+    ] {
+        let remote = remote.map(|ip| ip.parse().unwrap());
+        let candidate = Candidate { id: LOW, origin, remote, standing, checkpoint };
+        let answer =
+            admit(Instant::START, &policy, &others(0, 0, 0), &candidate, &Limits::default());
+        assert_eq!(answer, result, "row at line {line}");
+    }
+}
+
 #[test]
 fn admission_follows_its_truth_table() {
     use DisconnectReason::{ConnectedToSelf, TooManyPeers, UselessPeer};
@@ -97,7 +129,7 @@ fn admission_follows_its_truth_table() {
         (line!(), &full, &limits, OWN, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
     ] {
         let candidate = Candidate { id, origin, remote: None, standing, checkpoint };
-        assert_eq!(admit(peers, &candidate, limits), result, "row at line {line}");
+        assert_eq!(ask(peers, &candidate, limits), result, "row at line {line}");
     }
 }
 
@@ -117,7 +149,7 @@ fn dials_that_are_too_many_do_not_take_the_slots_of_inbound_peers() {
         (line!(), None, ORDINARY, READY, Ok(Slot::Dialed)),
     ] {
         let candidate = Candidate { id: LOW, origin: Origin::Dialed, remote, standing, checkpoint };
-        assert_eq!(admit(&dialed_full, &candidate, &limits), result, "row at line {line}");
+        assert_eq!(ask(&dialed_full, &candidate, &limits), result, "row at line {line}");
     }
 }
 
@@ -201,7 +233,7 @@ fn a_second_connection_follows_the_truth_table() {
         let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
         let remote = Some("192.0.2.1".parse().unwrap());
         let candidate = Candidate { id, origin, remote, standing, checkpoint };
-        assert_eq!(admit(&peers, &candidate, &limits), result, "row at line {line}: {there:?}");
+        assert_eq!(ask(&peers, &candidate, &limits), result, "row at line {line}: {there:?}");
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Not here: whether there is room for another dial, and what becomes of a node that may not.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use peerage_node::Node;
+use peerage_machine::Instant;
+use peerage_node::{Forbidden, Node, NodeId};
 
 use super::Dialer;
 use crate::admission::PeerSet;
@@ -17,7 +18,8 @@ pub(crate) enum Skip {
     Connected,
     /// We began it, or it comes from where we would dial: others only claim to be the node.
     HandshakeUnderWay,
-    NetRestricted,
+    /// The node, or every address of it.
+    Forbidden(Forbidden),
     /// A candidate only: it has no address. Static nodes are looked for.
     NoEndpoint,
     /// A candidate only: it was dialed a short time ago.
@@ -42,7 +44,7 @@ pub(super) enum Target {
 
 impl Dialer {
     /// Whether a node may be dialed, and where. Candidates are asked more than that.
-    pub(super) fn check(&self, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
+    pub(super) fn check(&self, now: Instant, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
         let id = node.id();
         if id == self.own {
             return Err(Skip::OwnNode);
@@ -59,22 +61,34 @@ impl Dialer {
         if peers.is_coming(&id, addresses.iter().map(SocketAddr::ip)) {
             return Err(Skip::HandshakeUnderWay);
         }
+        self.policy.check(now, Some(&id), None).map_err(Skip::Forbidden)?;
         if addresses.is_empty() {
-            // The restriction is asked once the addresses are known.
+            // The policy is asked again once the addresses are known.
             return Ok(match name {
                 Some((host, port)) => Target::Name { host: host.to_owned(), port },
                 None => Target::Unknown,
             });
         }
-        addresses.retain(|address| self.allows(address.ip()));
-        if addresses.is_empty() {
-            return Err(Skip::NetRestricted);
-        }
+        self.retain_allowed(now, &id, &mut addresses).map_err(Skip::Forbidden)?;
         Ok(Target::Addresses(addresses))
     }
 
-    /// Whether the net restriction, if there is one, contains the address.
-    pub(super) fn allows(&self, ip: IpAddr) -> bool {
-        self.net_restrict.as_ref().is_none_or(|list| list.contains(ip))
+    /// Keeps the addresses that the policy allows. Why the last one went, if none is left.
+    pub(super) fn retain_allowed(
+        &self,
+        now: Instant,
+        id: &NodeId,
+        addresses: &mut Vec<SocketAddr>,
+    ) -> Result<(), Forbidden> {
+        let mut why = None;
+        addresses.retain(|address| {
+            let answer = self.policy.check(now, Some(id), Some(address.ip()));
+            why = answer.err().or(why);
+            answer.is_ok()
+        });
+        match why {
+            Some(why) if addresses.is_empty() => Err(why),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Checkpoints, slots and commands, in rounds of (second, what happens, outputs). Row ids are those
 //! of the reference.
 
+use peerage_node::Policy;
 use peerage_peering::{Config, Limits};
 
 use crate::support::{Do::*, *};
@@ -223,7 +224,8 @@ fn the_listener_pauses_while_all_handshakes_are_taken() {
 fn streams_pass_the_checkpoints_but_neither_throttle_nor_bound() {
     let net_restrict = Some("10.0.0.0/8".parse().unwrap());
     let limits = Limits { max_handshakes: 0, ..limits() };
-    World::new(Config { net_restrict, ..config(limits) }).play(&[
+    let policy = Policy::default().with_net_restrict(net_restrict);
+    World::new(Config { policy, ..config(limits) }).play(&[
         (0, Stream("a", None), "not accepting; want 32"),
         (0, Identify("a", 11), "admit a"),
         (0, Ready("a"), "admit a; peer 11 by a as Inbound"),

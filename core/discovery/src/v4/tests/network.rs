@@ -329,7 +329,7 @@ fn seeds_are_enough_to_start_from() {
         _ => None,
     });
     let seeds: Vec<_> =
-        stored.map(|node| SeedNode { node: node.clone(), last_pong: START.unix }).collect();
+        stored.map(|node| SeedNode { node: *node, last_pong: START.unix }).collect();
     assert!(!seeds.is_empty());
     net.seeds.insert(public(5), seeds);
     net.start_after(public(5), about(secret(5), public(5)), Config::default(), 9);

@@ -221,7 +221,7 @@ fn a_policy_that_changes_drops_whom_it_forbids_and_goes_on_with_the_others() {
     // The other one still pings us, and neither that nor what others tell of it brings it back.
     net.run(seconds(60));
     assert_eq!(known(&net), [id(C)]);
-    assert!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed) > 0);
+    assert!(net.machine(public(A)).stats().not_allowed > 0);
     let stranger = Tester::new(9, public(9));
     let ping = stranger.ping(public(A));
     assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);

@@ -39,8 +39,8 @@ pub use peerage_peering::{
     envelope::{DialError, DialFailure, Refusal},
 };
 pub use peerage_rlpx::{
-    Capability, CapabilityName, DisconnectReason, Fault, Hello, Local, NameError, PeerIncompatible,
-    PeerMisbehaved, Timeouts, Waiting,
+    Capability, CapabilityName, DisconnectReason, Fault, Hello, LocalFault, NameError,
+    PeerIncompatible, PeerMisbehaved, Timeouts, Waiting,
 };
 pub use serde_json;
 

@@ -71,8 +71,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
 
     let clock = plan.clock;
     let mut tasks = JoinSet::new();
-    let random = Random::from_seed(plan.random.fork());
-    let (keeping, keeper) = keeper::Task::new(plan.store, clock, random);
+    let (keeping, keeper) = keeper::Task::new(plan.store, clock, plan.random.fork());
     tasks.spawn(keeping.run());
     if let Some(discovery) = plan.discovery {
         let links = discovery::Links {

@@ -13,7 +13,7 @@ mod reach;
 mod record;
 mod subnet;
 
-pub use peerage_machine::Random;
+pub use peerage_machine::{Instant, Random};
 
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};

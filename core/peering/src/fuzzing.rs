@@ -16,7 +16,7 @@ use std::{
 
 use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId, Policy};
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use self::names::{Numbers, endpoint, id, key, node, node_at};
 use crate::{
@@ -191,7 +191,7 @@ impl Driver {
             _ if which.is_multiple_of(3) => self.set_policy(which),
             _ => {
                 // What no driver should say; it is not believed.
-                let fault = Fault::Local(Local::Lost);
+                let fault = Fault::Local(LocalFault::Lost);
                 let dial = DialId(u64::MAX);
                 self.tell(Input::Closed { conn: ConnId(u64::MAX), fault });
                 self.tell(Input::Ready { conn: ConnId(u64::MAX), shared: 1 });
@@ -272,7 +272,7 @@ impl Driver {
 
     fn close(&mut self, conn: ConnId) {
         let was_peer = matches!(self.conns[&conn], Stage::Peer | Stage::Ending { was_peer: true });
-        self.tell(Input::Closed { conn, fault: Fault::Local(Local::Lost) });
+        self.tell(Input::Closed { conn, fault: Fault::Local(LocalFault::Lost) });
         self.conns.remove(&conn);
         let still = self.peers.values().any(|(of, _)| *of == conn);
         assert!(!still, "{conn:?} (peer: {was_peer}) closed and was not dropped");

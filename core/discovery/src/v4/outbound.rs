@@ -202,7 +202,7 @@ impl V4 {
     /// Has a node kept for the next run.
     pub(super) fn store_node(&mut self, id: NodeId) {
         if let Some(entry) = self.table.get(&id) {
-            let op = StoreOp::Record(entry.node().clone());
+            let op = StoreOp::Record(Box::new(entry.node().clone()));
             self.outputs.push_back(Output::Store(op));
         }
     }

@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Instant;
 use peerage_node::{NodeId, PublicKey};
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use super::{Life, Server};
 use crate::{
@@ -174,7 +174,7 @@ impl Server {
             self.end(peer.conn, reason);
             self.set_phase(peer.conn, Phase::Ended);
             self.peers.remove(&id);
-            let fault = Fault::Local(Local::Disconnected(reason));
+            let fault = Fault::Local(LocalFault::Disconnected(reason));
             self.outputs.push_back(Output::PeerDropped { conn: peer.conn, id, fault });
         }
     }

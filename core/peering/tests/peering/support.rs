@@ -9,7 +9,7 @@ use peerage_peering::{
     Backoff, Config, Limits, Server, Throttle,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 /// Something that happens. Nodes are numbers; `&'static str` names a connection.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl World {
             Do::CandidateAt(n, host) => self.tell(Input::Candidate { node: node_at(n, host) }),
             Do::Close(conn) => {
                 let conn = self.conn(conn);
-                self.tell(Input::Closed { conn, fault: Fault::Local(Local::Lost) })
+                self.tell(Input::Closed { conn, fault: Fault::Local(LocalFault::Lost) })
             }
             Do::Disconnect(n) => self
                 .tell(Input::Disconnect { id: id(n), reason: DisconnectReason::SubprotocolReason }),

@@ -2,8 +2,8 @@
 //!
 //! Discovery says what to keep ([`StoreOp`]), and is given [`SeedNode`]s at its start; both
 //! versions write the same rows. [`Keeping`] gathers operations and says when to write how many,
-//! and [`rows`] says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in a
-//! file that a driver has.
+//! and [`rows`] says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in
+//! a file that a driver has.
 //!
 //! Not here: files, flushes, and threads that may block.
 //!

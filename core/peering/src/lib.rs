@@ -10,6 +10,7 @@ pub mod envelope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;
+mod peers;
 mod race;
 mod server;
 pub mod tie;
@@ -18,8 +19,9 @@ pub use peerage_machine::{Instant, Machine, Now, Seed};
 pub use peerage_node::{Forbidden, NetList, Node, NodeId, Policy, PublicKey};
 pub use peerage_rlpx::{DisconnectReason, Fault};
 
-pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
+pub use admission::{Applicant, Checkpoint, Origin, Privileges, Slot, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;
+pub use peers::{Peer, PeerSet, Pending};
 pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};

@@ -4,11 +4,9 @@
 
 use std::net::SocketAddr;
 
-use peerage_machine::Instant;
 use peerage_node::{Forbidden, Node, NodeId};
 
-use super::Dialer;
-use crate::admission::PeerSet;
+use super::{Around, Dialer};
 
 /// Why a node is not dialed now. In the order in which it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +42,14 @@ pub(super) enum Target {
 
 impl Dialer {
     /// Whether a node may be dialed, and where. Candidates are asked more than that.
-    pub(super) fn check(&self, now: Instant, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
-        let id = node.id();
+    pub(super) fn check(&self, around: &Around<'_>, node: &Node) -> Result<Target, Skip> {
+        let (id, peers) = (node.id(), around.peers);
         if id == self.own {
             return Err(Skip::OwnNode);
         }
         let mut addresses = node.tcp_endpoints();
         let name = node.hostname().zip(node.tcp_port());
-        if self.attempts.contains_key(&id) {
+        if self.attempts.contains(&id) {
             return Err(Skip::Dialing);
         }
         if peers.get(&id).is_some() {
@@ -61,7 +59,7 @@ impl Dialer {
         if peers.is_coming(&id, addresses.iter().map(SocketAddr::ip)) {
             return Err(Skip::HandshakeUnderWay);
         }
-        self.policy.check(now, Some(&id), None).map_err(Skip::Forbidden)?;
+        around.policy.check(around.now, Some(&id), None).map_err(Skip::Forbidden)?;
         if addresses.is_empty() {
             // The policy is asked again once the addresses are known.
             return Ok(match name {
@@ -69,20 +67,21 @@ impl Dialer {
                 None => Target::Unknown,
             });
         }
-        self.retain_allowed(now, &id, &mut addresses).map_err(Skip::Forbidden)?;
+        around.retain_allowed(&id, &mut addresses).map_err(Skip::Forbidden)?;
         Ok(Target::Addresses(addresses))
     }
+}
 
+impl Around<'_> {
     /// Keeps the addresses that the policy allows. Why the last one went, if none is left.
     pub(super) fn retain_allowed(
         &self,
-        now: Instant,
         id: &NodeId,
         addresses: &mut Vec<SocketAddr>,
     ) -> Result<(), Forbidden> {
         let mut why = None;
         addresses.retain(|address| {
-            let answer = self.policy.check(now, Some(id), Some(address.ip()));
+            let answer = self.policy.check(self.now, Some(id), Some(address.ip()));
             why = answer.err().or(why);
             answer.is_ok()
         });

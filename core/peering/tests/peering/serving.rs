@@ -2,7 +2,7 @@
 //! of the reference.
 
 use peerage_node::Policy;
-use peerage_peering::{Config, Limits};
+use peerage_peering::{Config, Limits, Privileges};
 
 use crate::support::{Do::*, *};
 
@@ -308,7 +308,8 @@ fn getters_show_what_there_is() {
         .collect();
     statics.sort_unstable();
     assert_eq!(statics, [(11, 0, false), (12, 1, true)]);
-    assert!(world.server.trusted().contains(&id(13)) && world.server.standing(&id(13)).is_trusted);
+    assert!(world.server.trusted().contains(&id(13)));
+    assert_eq!(world.server.privileges(&id(13)), Privileges::Trusted);
 }
 
 /// Row I11: there both connections may end each other. Which one stays is seen from both sides in

@@ -117,9 +117,6 @@ impl Node {
                 // One at a time, as the server does: each is followed by another wish.
                 self.ask_discovery(io, Question::Want(count.min(1)));
             }
-            other => {
-                io.break_rule(|| format!("peering wants something that no driver knows: {other:?}"))
-            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! The node database: what is kept of other nodes over restarts, and when it is written.
 //!
-//! Discovery says what to keep ([`StoreOp`]), and is given [`SeedNode`]s at its start; both versions
-//! write the same rows. [`Keeping`] gathers operations and says when to write how many, and [`rows`]
-//! says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in a file that a
-//! driver has.
+//! Discovery says what to keep ([`StoreOp`]), and is given [`SeedNode`]s at its start; both
+//! versions write the same rows. [`Keeping`] gathers operations and says when to write how many,
+//! and [`rows`] says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in
+//! a file that a driver has.
 //!
 //! Not here: files, flushes, and threads that may block.
 //!
@@ -21,7 +21,7 @@ mod row;
 pub mod rows;
 mod shelf;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use peerage_node::{Node, NodeId};
 
@@ -64,9 +64,9 @@ pub enum StoreOp {
         /// When, since the UNIX epoch.
         unix: Duration,
     },
-    /// A node with its record, if it has one, and where it is. Boxed, as thousands of operations may
-    /// wait for a slow disk.
-    Record(Box<Node>),
+    /// A node with its record, if it has one, and where it is. Behind a pointer, as thousands of
+    /// operations may wait for a slow disk.
+    Record(Arc<Node>),
     /// The sequence number of our own record: the next run begins above it.
     Seq(u64),
 }

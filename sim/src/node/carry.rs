@@ -114,8 +114,7 @@ impl Node {
                 io.report(&NodeFact::Stopped { conns: known, dials: self.dials.len() });
             }
             Output::WantCandidates { count } => {
-                // One at a time, as the server does: each is followed by another wish.
-                self.ask_discovery(io, Question::Want(count.min(1)));
+                self.ask_discovery(io, Question::Want(count));
             }
         }
     }

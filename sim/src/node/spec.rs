@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_discovery::v4;
+use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
 use peerage_peering::{Config as Peering, Limits};
 use peerage_rlpx::{Config, Timeouts};
@@ -17,7 +17,7 @@ pub struct NodeSpec {
     /// Its port, of both transports.
     pub port: u16,
     /// Discovery, with the boot nodes in it; `None` for none.
-    pub discovery: Option<v4::Config>,
+    pub discovery: Option<Discovery>,
     /// Whether it states its own address, instead of waiting for the vote.
     pub knows_address: bool,
     /// How many of everything.
@@ -42,7 +42,7 @@ impl NodeSpec {
         Self {
             key,
             port: 30_303,
-            discovery: Some(v4::Config::default()),
+            discovery: Some(Discovery::default()),
             knows_address: true,
             limits: Limits::default(),
             dialing: true,

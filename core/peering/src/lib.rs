@@ -10,6 +10,8 @@ pub mod envelope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;
+mod intake;
+mod names;
 mod race;
 mod server;
 pub mod tie;
@@ -21,5 +23,7 @@ pub use peerage_rlpx::{DisconnectReason, Fault};
 pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;
+pub use intake::{ACCEPT_PAUSE, UNJUDGED};
+pub use names::{Names, NamesInput, NamesOutput};
 pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};

@@ -96,7 +96,8 @@ impl Node {
         while let Some(output) = discovery.v4.poll_output() {
             match output {
                 Output::Send { to, bytes } => {
-                    io.send(to, bytes);
+                    // As with any other loss, the question goes without an answer.
+                    io.send(to, bytes).ok();
                 }
                 Output::Candidate(node) => {
                     let input = Input::Candidate { node };

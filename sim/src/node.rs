@@ -135,6 +135,7 @@ impl Budget {
 
 /// What a node has gone through since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Seen {
     /// Peers that were added.
     pub added: u64,

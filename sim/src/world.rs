@@ -51,6 +51,7 @@ pub use self::{
 
 /// What a world is made of, beside its seed.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// How the ways between hosts behave.
     pub link: LinkProfile,
@@ -227,6 +228,11 @@ impl World {
     /// Changes which names can be resolved, and to what.
     pub fn set_names(&mut self, names: BTreeMap<String, Vec<IpAddr>>) {
         self.settings.names = names;
+    }
+
+    /// Has a name resolve to a host, from now on.
+    pub fn add_name(&mut self, name: String, host: HostId) {
+        self.settings.names.insert(name, vec![self.ip(host)]);
     }
 
     /// Changes how names are resolved, from now on.

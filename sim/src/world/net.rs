@@ -58,6 +58,7 @@ pub(crate) struct Net {
 
 /// What has been sent since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct NetStats {
     /// Datagrams sent.
     pub datagrams: u64,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use peerage_machine::{Now, Random};
-use peerage_node::{NetList, Node, NodeId, SecretKey};
+use peerage_node::{NetList, Node, NodeId, Policy, SecretKey};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
 use tokio::{
@@ -177,7 +177,8 @@ impl Builder {
         self
     }
 
-    /// Has nothing to do with addresses outside these networks, in either direction.
+    /// Has nothing to do with addresses outside these networks, in either direction. Can be changed
+    /// later: [`Server::set_net_restrict`].
     pub fn net_restrict(mut self, networks: NetList) -> Self {
         self.net_restrict = Some(networks);
         self
@@ -258,7 +259,6 @@ impl Builder {
         let discovery = udp.map(|socket| discovery::Plan {
             socket: Socket::new(socket),
             bootnodes: self.discovery.bootnodes,
-            net_restrict: self.net_restrict.clone(),
             local: local.clone(),
             // The machine signs the same record again.
             seq: record.seq() - 1,
@@ -268,7 +268,7 @@ impl Builder {
             peering: peerage_peering::Config {
                 own: record.id(),
                 limits: self.limits,
-                net_restrict: self.net_restrict,
+                policy: Policy::default().with_net_restrict(self.net_restrict),
                 // Of two with one id the later counts: what was said now.
                 static_nodes: [kept_static, self.static_nodes].concat(),
                 trusted: [kept_trusted, self.trusted].concat(),

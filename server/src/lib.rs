@@ -31,16 +31,16 @@ mod tasks;
 
 pub use bytes::Bytes;
 pub use peerage_node::{
-    KeyError, LocalRecord, LocalRecordError, MAX_RECORD_SIZE, NetList, NetListError, Node, NodeId,
-    ParseNodeError, PublicKey, Record, RecordError, SecretKey,
+    Forbidden, KeyError, LocalRecord, LocalRecordError, MAX_RECORD_SIZE, NetList, NetListError,
+    Node, NodeId, ParseNodeError, PublicKey, Record, RecordError, SecretKey,
 };
 pub use peerage_peering::{
     Backoff, Limits, Slot, Throttle,
     envelope::{DialError, DialFailure, Refusal},
 };
 pub use peerage_rlpx::{
-    Capability, CapabilityName, DisconnectReason, Fault, Hello, Local, NameError, PeerIncompatible,
-    PeerMisbehaved, Timeouts, Waiting,
+    Capability, CapabilityName, DisconnectReason, Fault, Hello, LocalFault, NameError,
+    PeerIncompatible, PeerMisbehaved, Timeouts, Waiting,
 };
 pub use serde_json;
 

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use peerage_machine::{Instant, Machine as _};
+use peerage_machine::{Instant, Now};
 use peerage_node::{Node, SecretKey};
 use peerage_peering::envelope::DialError;
 use peerage_rlpx::{
@@ -198,7 +198,7 @@ impl Wire {
                 Some(Event::Identified { .. }) => self.connection.admit(self.clock.now()),
                 Some(Event::Ready { hello }) => return Ok(hello),
                 Some(Event::Closed { fault }) => return Err(fault),
-                Some(Event::Message { .. }) | None => {}
+                Some(Event::Message { .. } | Event::Step(_)) | None => {}
             }
         }
     }
@@ -229,8 +229,11 @@ impl Wire {
         while matches!(self.stream.read(&mut self.scratch).await, Ok(n) if n > 0) {}
     }
 
-    /// Writes all there is to write, then reads once, up to an event.
+    /// Does what there is to do, writes all there is to write, then reads once, up to an event.
     async fn step(&mut self) -> Option<Event> {
+        if let Some(event) = poll_event(&mut self.connection, self.clock.now()) {
+            return Some(event);
+        }
         self.flush().await;
         let budget = self.connection.read_budget().min(self.scratch.len());
         let read = match self.connection.is_closed() {
@@ -246,8 +249,14 @@ impl Wire {
             match event {
                 // Of a capability that we only claimed to speak.
                 Some(Event::Message { .. }) => event = None,
-                Some(_) => break,
-                None => {}
+                Some(Event::Step(step)) => {
+                    self.connection.handle_step(now, step.run());
+                    event = poll_event(&mut self.connection, now);
+                }
+                _ => {}
+            }
+            if event.is_some() {
+                break;
             }
         }
         event
@@ -260,6 +269,16 @@ impl Wire {
                 // The read that follows says what is the matter, and may yet bring a reason.
                 _ => return,
             }
+        }
+    }
+}
+
+/// What the connection has to tell; the steps of its handshake are run here.
+fn poll_event(connection: &mut Connection, now: Now) -> Option<Event> {
+    loop {
+        match connection.poll_event()? {
+            Event::Step(step) => connection.handle_step(now, step.run()),
+            event => return Some(event),
         }
     }
 }

@@ -7,7 +7,7 @@ mod discovery;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use peerage_node::{Node, NodeId};
+use peerage_node::{NetList, Node, NodeId};
 use peerage_peering::envelope::Input;
 use peerage_rlpx::DisconnectReason;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -68,6 +68,14 @@ impl Server {
     /// Trusts a node no longer. A connection to it goes on.
     pub fn remove_trusted(&self, id: NodeId) {
         self.tell(Input::RemoveTrusted { id });
+    }
+
+    /// Has nothing to do with addresses outside these networks from now on, in either direction;
+    /// `None` lifts the restriction. Peers outside them are disconnected, dials end, and discovery
+    /// drops such nodes. A static node that only the restriction kept away is dialed at once.
+    pub fn set_net_restrict(&self, networks: Option<NetList>) {
+        // Fails if the server has stopped.
+        let _ = self.0.tell.send(Notice::Restrict(networks));
     }
 
     /// Ends the connection to a node, if there is one. The node may come back at once.

@@ -49,6 +49,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
     let (wanted_sender, wanted) = watch::channel(0);
+    let (policy_sender, policy) = watch::channel(plan.peering.peering.policy.clone());
     let (shown, local) = watch::channel(plan.node);
     let (commands, commanded) = mpsc::unbounded_channel();
     let (stopping, may_stop) = watch::channel(false);
@@ -71,8 +72,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
 
     let clock = plan.clock;
     let mut tasks = JoinSet::new();
-    let random = Random::from_seed(plan.random.fork());
-    let (keeping, keeper) = keeper::Task::new(plan.store, clock, random);
+    let (keeping, keeper) = keeper::Task::new(plan.store, clock, plan.random.fork());
     tasks.spawn(keeping.run());
     if let Some(discovery) = plan.discovery {
         let links = discovery::Links {
@@ -81,6 +81,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
             commands: commanded,
             keeper: keeper.clone(),
             wanted,
+            policy,
             tell: tell.clone(),
             shown,
             events: events.clone(),
@@ -104,6 +105,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         stopping,
         stopped: stopped_sender,
         wanted: wanted_sender,
+        policy: policy_sender,
         events,
         roster,
         tasks,

@@ -1,16 +1,12 @@
 //! The node database: what a server knows of other nodes, kept over restarts.
 //!
-//! Discovery says what to keep ([`StoreOp`]) and is given [`SeedNode`]s at the start; both versions
-//! write the same rows. A user's static and trusted nodes that were added at run time are kept here
-//! too. [`RedbStore`] is a file, [`MemoryStore`] forgets; they answer alike.
+//! Discovery says what to keep ([`StoreOp`]) and is given [`SeedNode`]s at the start. A user's
+//! static and trusted nodes that were added at run time are kept here too. [`RedbStore`] is a file,
+//! [`MemoryStore`] forgets; they answer alike.
 //!
-//! Not here: who writes when. A call blocks, for a disk's flush if it writes: collect operations
-//! for about a second, and [`apply`](NodeStore::apply) them at once, away from the tasks that must
-//! not wait.
-//!
-//! **What goes first.** A node's rank says how much it is worth: below are nodes that never
-//! answered, then those that did, and above those that may be seeds; older ones first in each. What
-//! is too many is taken from below.
+//! Not here: what operations do to rows, which rows go first, and when to write how many of them:
+//! that is `peerage_discovery::store`. A call blocks, for a disk's flush if it writes: the keeping
+//! task makes it where nothing waits for it.
 //!
 //! # Security
 //!
@@ -20,15 +16,13 @@
 mod data_dir;
 mod disk;
 mod memory;
-mod row;
-mod rows;
 
-use std::{error::Error, net::IpAddr, path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
 pub(crate) use data_dir::DataDir;
 pub use disk::RedbStore;
 pub use memory::MemoryStore;
-pub use peerage_discovery::{SeedNode, StoreOp};
+pub use peerage_discovery::store::{Bounds, Contact, Known, List, SeedNode, StoreOp};
 pub use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 
@@ -86,69 +80,6 @@ pub trait NodeStore: Send + 'static {
 
     /// Takes a node off a list. Whether it was there.
     fn remove_listed(&mut self, list: List, id: &NodeId) -> Result<bool, StoreError>;
-}
-
-/// The lists that a user keeps at run time. They neither age nor yield to other nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum List {
-    /// Nodes to be connected to, always.
-    Static,
-    /// Nodes that are let in when all slots are taken.
-    Trusted,
-}
-
-impl List {
-    /// How many nodes a list may have: more than anybody types, and what a program that adds nodes
-    /// without end may cost (2 MB).
-    pub const MAX: usize = 4096;
-}
-
-/// How much is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. A start
-    /// needs a few dozen seeds; the rest is spare for those that left, and costs 6 MB by default.
-    pub nodes: usize,
-    /// How long after its last PONG a node is kept: long enough for a server that was switched off
-    /// for a holiday to find its way back.
-    pub answered: Duration,
-    /// How long after it was last heard of a node is kept that never sent a PONG.
-    pub unanswered: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        const DAY: u64 = 24 * 60 * 60;
-        Self {
-            nodes: 10_000,
-            answered: Duration::from_secs(30 * DAY),
-            unanswered: Duration::from_secs(DAY),
-        }
-    }
-}
-
-/// What is kept of one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Where the node says that it is, and its record if it has one. A record is never replaced by
-    /// an older one, nor by what was not signed.
-    pub node: Option<Node>,
-    /// How the node did at each address, at most 4.
-    pub contacts: Vec<Contact>,
-}
-
-/// How a node did at one address. Times are those of UNIX, in whole seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contact {
-    /// The address, never an IPv4-mapped one.
-    pub ip: IpAddr,
-    /// When the node last sent a PING.
-    pub last_ping: Option<Duration>,
-    /// When the node last sent a PONG that we had asked for, in either version of discovery.
-    pub last_pong: Option<Duration>,
-    /// How many requests it left without an answer, as the last [`StoreOp::Failures`] said.
-    pub failures: u32,
 }
 
 /// Why the node database could not be opened, read or written.

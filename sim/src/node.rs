@@ -24,9 +24,9 @@ mod world;
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use peerage_discovery::v4::V4;
+use peerage_discovery::{store::Keeping, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, PublicKey, Record};
+use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Names, NamesInput, Server as Peering, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
@@ -69,6 +69,7 @@ enum Order {
 #[derive(Debug)]
 enum Question {
     Resolve { locate: LocateId, key: PublicKey },
+    SetPolicy(Policy),
     Want(usize),
 }
 
@@ -128,7 +129,7 @@ impl Budget {
             .discovery
             .as_ref()
             // Peering asks for no more static nodes at a time than it may dial.
-            .map_or(0, |v4| V4::memory_bound(v4, spec.limits.max_dialing, db::SEEDS));
+            .map_or(0, |v4| V4::memory_bound(v4, spec.limits.max_dialing, Keeping::SEEDS));
         Self { discovery, peering: Peering::memory_bound(&spec.peering(), 0) }
     }
 }

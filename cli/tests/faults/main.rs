@@ -14,7 +14,7 @@ use std::{fs, time::Duration};
 use common::Node as Process;
 use hold::Hold;
 use peerage::{
-    Backoff, Bytes, DisconnectReason, Event, Events, Fault, Limits, Local, Node, Protocol,
+    Backoff, Bytes, DisconnectReason, Event, Events, Fault, Limits, LocalFault, Node, Protocol,
     SecretKey, Server, Timeouts,
 };
 use tokio::time::timeout;
@@ -112,7 +112,7 @@ async fn hit(after: i64, how: Hit) {
             }
         };
         match (how, fault) {
-            (Hit::Kill, Fault::Local(Local::Lost)) => {}
+            (Hit::Kill, Fault::Local(LocalFault::Lost)) => {}
             (Hit::Stop, fault) if fault.reason() == DisconnectReason::Timeout => {}
             other => panic!("{other:?}"),
         }

@@ -3,8 +3,8 @@
 //! # What is where
 //!
 //! Shared by all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
-//! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`StoreOp`] (what to
-//! keep).
+//! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`store`] (what to keep,
+//! and when to write it).
 
 mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -14,7 +14,7 @@ mod limiter;
 mod lookup;
 mod own_record;
 mod revalidation;
-mod store;
+pub mod store;
 mod table;
 pub mod v4;
 mod vote;
@@ -23,8 +23,10 @@ mod walk;
 #[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 
-pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{Crypto, LocalRecord, NetList, Node, NodeId, PublicKey, Record, SecretKey};
+pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
+pub use peerage_node::{
+    Crypto, LocalRecord, NetList, Node, NodeId, Policy, PublicKey, Record, SecretKey,
+};
 
 pub use entry::{Endpoints, Entry};
 pub use limiter::{Limiter, LimiterConfig, Rate};

@@ -1,15 +1,38 @@
-//! What discovery wants kept between runs, as data: a driver writes it wherever it likes.
+//! The node database: what is kept of other nodes over restarts, and when it is written.
 //!
-//! Not here: files, formats, ages and bounds of what is kept. Those are the driver's.
+//! Discovery says what to keep ([`StoreOp`]), and is given [`SeedNode`]s at its start; both versions
+//! write the same rows. [`Keeping`] gathers operations and says when to write how many, and [`rows`]
+//! says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in a file that a
+//! driver has.
+//!
+//! Not here: files, flushes, and threads that may block.
+//!
+//! **What goes first.** A node's [`Rank`] says how much it is worth: below are nodes that never
+//! answered, then those that did, and above those that may be seeds; older ones first in each. What
+//! is too many is taken from below.
+//!
+//! # Security
+//!
+//! Strangers write here: every PING from a new key makes a row. Their number is bounded, and
+//! however many they are, they push out only one another, never a node that answered.
+
+mod keeping;
+mod row;
+pub mod rows;
+mod shelf;
 
 use std::{net::IpAddr, time::Duration};
 
 use peerage_node::{Node, NodeId};
 
+pub use keeping::{Batch, Input, Keeping, Output, Step};
+pub use row::{Class, Rank, Row};
+pub use rows::{Rows, RowsMut};
+pub use shelf::Shelf;
+
 /// One thing to be written down. Operations are idempotent and independent: losing one loses that
 /// fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is used up at once")]
 pub enum StoreOp {
     /// How many queries in a row the node at this address has left without an answer; 0 forgets the
     /// count.
@@ -41,8 +64,9 @@ pub enum StoreOp {
         /// When, since the UNIX epoch.
         unix: Duration,
     },
-    /// A node with its record, if it has one, and where it is.
-    Record(Node),
+    /// A node with its record, if it has one, and where it is. Boxed, as thousands of operations may
+    /// wait for a slow disk.
+    Record(Box<Node>),
     /// The sequence number of our own record: the next run begins above it.
     Seq(u64),
 }
@@ -55,3 +79,80 @@ pub struct SeedNode {
     /// When it answered last, since the UNIX epoch.
     pub last_pong: Duration,
 }
+
+/// The lists that a user keeps at run time. They neither age nor yield to other nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum List {
+    /// Nodes to be connected to, always.
+    Static,
+    /// Nodes that are let in when all slots are taken.
+    Trusted,
+}
+
+impl List {
+    /// Every list.
+    pub const ALL: [Self; 2] = [Self::Static, Self::Trusted];
+
+    /// How many nodes a list may have: more than anybody types, and what a program that adds nodes
+    /// without end may cost (2 MB).
+    pub const MAX: usize = 4096;
+
+    /// A name for it in a file, which no version changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Trusted => "trusted",
+        }
+    }
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. A start
+    /// needs a few dozen seeds; the rest is spare for those that left, and costs 6 MB by default.
+    pub nodes: usize,
+    /// How long after its last PONG a node is kept: long enough for a server that was switched off
+    /// for a holiday to find its way back.
+    pub answered: Duration,
+    /// How long after it was last heard of a node is kept that never sent a PONG.
+    pub unanswered: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            nodes: 10_000,
+            answered: Duration::from_secs(30 * DAY),
+            unanswered: Duration::from_secs(DAY),
+        }
+    }
+}
+
+/// What is kept of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Where the node says that it is, and its record if it has one. A record is never replaced by
+    /// an older one, nor by what was not signed.
+    pub node: Option<Node>,
+    /// How the node did at each address, at most 4.
+    pub contacts: Vec<Contact>,
+}
+
+/// How a node did at one address. Times are those of UNIX, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The address, never an IPv4-mapped one.
+    pub ip: IpAddr,
+    /// When the node last sent a PING.
+    pub last_ping: Option<Duration>,
+    /// When the node last sent a PONG that we had asked for, in either version of discovery.
+    pub last_pong: Option<Duration>,
+    /// How many requests it left without an answer, as the last [`StoreOp::Failures`] said.
+    pub failures: u32,
+}
+
+#[cfg(test)]
+mod tests;

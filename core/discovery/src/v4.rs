@@ -20,7 +20,7 @@ use std::{collections::VecDeque, net::IpAddr, time::Duration};
 pub use config::{Config, DropReason, Stats};
 pub use io::{Input, Output, QueryId};
 use peerage_machine::{ExpiringMap, Instant, Machine, Now, Random, Seed, deque_memory, list_bound};
-use peerage_node::{LocalRecord, Node, NodeId, Record, SecretKey};
+use peerage_node::{LocalRecord, Node, NodeId, Policy, Record, SecretKey};
 
 use self::{
     asks::{Asks, RecordFor, Request},
@@ -120,7 +120,7 @@ impl V4 {
         };
         v4.outputs.push_back(Output::Store(StoreOp::Seq(v4.own.current().seq())));
         for SeedNode { node, last_pong } in seeds {
-            if let Some(to) = v4.endpoint(&node) {
+            if let Some(to) = v4.endpoint(now, &node) {
                 let claimant = Claimant { ip: to.ip(), id: node.id() };
                 v4.bonds.restore(now.mono, claimant, now.unix.saturating_sub(last_pong));
             }
@@ -211,7 +211,7 @@ impl V4 {
                 }
             }
             Input::Lookup { id, target } => self.look_up(now, id, target),
-            Input::Ping { id, node } => match self.endpoint(&node) {
+            Input::Ping { id, node } => match self.endpoint(now, &node) {
                 Some(to) => {
                     let claimant = Claimant { ip: to.ip(), id: node.id() };
                     self.ping(now, claimant, to, PingPurpose::Command(id));
@@ -224,6 +224,7 @@ impl V4 {
                 }
             }
             Input::Resolve { id, node } => self.resolve(now, id, node),
+            Input::SetPolicy(policy) => self.on_policy(now, policy),
             Input::Want { count } => {
                 self.walk.want(count);
                 self.drive_walk(now);
@@ -236,7 +237,7 @@ impl V4 {
         while self.table.next_check().is_some_and(|at| at <= now.mono) {
             let Some(node) = self.table.poll_check(now.mono) else { continue };
             let id = node.id();
-            match self.endpoint(&node) {
+            match self.endpoint(now, &node) {
                 Some(to) => self.ping(now, Claimant { ip: to.ip(), id }, to, PingPurpose::Check),
                 None => self.on_check_failed(now, id),
             }
@@ -273,7 +274,7 @@ impl V4 {
 
     /// News of a node from somebody else.
     fn add_found(&mut self, now: Now, node: Node) {
-        if self.endpoint(&node).is_none() {
+        if self.endpoint(now, &node).is_none() {
             return;
         }
         let added = self.table.add_found(now.mono, node.clone());
@@ -315,9 +316,24 @@ impl V4 {
         self.outputs.push_back(Output::LocalRecord(record));
     }
 
-    /// Whether the settings allow nodes at `ip`.
-    fn is_allowed(&self, ip: IpAddr) -> bool {
-        self.config.net_restrict.as_ref().is_none_or(|nets| nets.contains(ip))
+    fn on_policy(&mut self, now: Now, policy: Policy) {
+        self.config.policy = policy;
+        let buckets = self.table.buckets().map(|(_, bucket)| bucket);
+        // Those that wait for a place go first, or they would get one.
+        let entries = buckets
+            .flat_map(|bucket| bucket.replacements().chain(bucket.entries()))
+            .map(|entry| (entry.id(), entry.endpoint().ip()));
+        let forbidden: Vec<(NodeId, IpAddr)> =
+            entries.filter(|(id, ip)| !self.is_allowed(now, Some(id), *ip)).collect();
+        for (id, _) in forbidden {
+            let removed = self.table.remove(now.mono, &id);
+            self.on_removed(now, removed);
+        }
+    }
+
+    /// Whether the policy allows the node, where it is known which, at `ip`.
+    fn is_allowed(&self, now: Now, id: Option<&NodeId>, ip: IpAddr) -> bool {
+        self.config.policy.check(now.mono, id, Some(ip)).is_ok()
     }
 }
 
@@ -337,6 +353,9 @@ impl Machine for V4 {
             self.on_ask_due(now, id);
         }
         while let Some((_, node)) = self.settling.pop_expired(now.mono) {
+            if self.endpoint(now, &node).is_none() {
+                continue;
+            }
             let added = self.table.add_inbound(now.mono, node.clone());
             self.on_added(added, node);
         }

@@ -8,16 +8,18 @@ mod key;
 mod local;
 mod netlist;
 mod node;
+mod policy;
 mod reach;
 mod record;
 mod subnet;
 
-pub use peerage_machine::Random;
+pub use peerage_machine::{Instant, Random};
 
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};
 pub use netlist::{NetList, NetListError};
 pub use node::{Node, ParseNodeError};
+pub use policy::{Forbidden, Policy};
 pub use reach::{RelayError, check_relay, is_lan, is_special};
 pub use record::{MAX_RECORD_SIZE, Record, RecordError};
 pub use subnet::{Subnet, SubnetCounts};

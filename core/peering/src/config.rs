@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use peerage_node::{NetList, Node, NodeId};
+use peerage_node::{Node, NodeId, Policy};
 
 /// Everything that a [`Server`](crate::Server) is made of, beside its seed.
 #[derive(Clone, Debug)]
@@ -13,9 +13,10 @@ pub struct Config {
     pub own: NodeId,
     /// How many of everything.
     pub limits: Limits,
-    /// The networks that nodes may be in; `None` for all. Holds for accepted connections and for
-    /// every address that is dialed, also after a name was resolved.
-    pub net_restrict: Option<NetList>,
+    /// Who may be talked to, until [`Input::SetPolicy`](crate::envelope::Input::SetPolicy) says
+    /// otherwise. Holds for accepted connections, at both checkpoints, and for every address that
+    /// is dialed, also after a name was resolved.
+    pub policy: Policy,
     /// Nodes to stay connected to, whatever happens.
     pub static_nodes: Vec<Node>,
     /// Nodes that are let in when no ordinary slot is free.
@@ -34,7 +35,7 @@ impl Config {
         Self {
             own,
             limits: Limits::default(),
-            net_restrict: None,
+            policy: Policy::default(),
             static_nodes: Vec::new(),
             trusted: Vec::new(),
             dialing: true,

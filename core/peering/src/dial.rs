@@ -15,29 +15,34 @@
 //! each: what was found once may be wrong by then. The backoff holds for the search as for the dial
 //! (row T6).
 //!
-//! Not here: racing the addresses of one node, and deadlines, which are the driver's.
+//! Not here: racing the addresses of one node ([`Race`](crate::Race)), and deadlines, which are the
+//! driver's.
 
+mod attempts;
 mod backoff;
+mod change;
 mod check;
 mod statics;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     net::{IpAddr, SocketAddr},
 };
 
-use peerage_machine::{ExpiringMap, Instant, Random, tree_memory};
-use peerage_node::{NetList, Node, NodeId, PublicKey};
+use peerage_machine::{ExpiringMap, Instant, Random};
+use peerage_node::{Node, NodeId, Policy, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault};
 
+pub(crate) use self::attempts::Connected;
 use self::{
+    attempts::Attempts,
     check::{Skip, Target},
     statics::Statics,
 };
 use crate::{
     Config, Limits,
-    admission::PeerSet,
     envelope::{ConnId, DialError, DialFailure, DialId, LocateId, Output, ResolveId},
+    peers::PeerSet,
 };
 
 /// Dials remembered. A dial ends no faster than a handshake with a host that refuses, so this is
@@ -54,38 +59,21 @@ pub(crate) struct Dialer {
     own: NodeId,
     enabled: bool,
     limits: Limits,
-    net_restrict: Option<NetList>,
     random: Random,
-    /// At most `max_dialing`, with `cancelled`.
-    attempts: BTreeMap<NodeId, Attempt>,
-    dials: BTreeMap<DialId, NodeId>,
-    resolves: BTreeMap<ResolveId, NodeId>,
-    locates: BTreeMap<LocateId, NodeId>,
-    /// Dials that nobody waits for, but which the driver has yet to end; with the reason for that.
-    cancelled: BTreeMap<DialId, DisconnectReason>,
+    /// At most `max_dialing`.
+    attempts: Attempts,
     /// By node: until when it is not dialed again.
     history: ExpiringMap<NodeId, Instant>,
     statics: Statics,
-    /// Numbers dials and questions.
-    next: u64,
 }
 
-/// How far the attempt to connect to a node is.
-#[derive(Clone, Copy, Debug)]
-enum Attempt {
-    Locating { locate: LocateId, key: PublicKey },
-    Resolving { resolve: ResolveId, key: PublicKey, port: u16 },
-    Dialing(DialId),
-    Handshaking(ConnId),
-}
-
-/// What a dial turned out to be when it connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connected {
-    /// The connection to this node that was asked for.
-    Wanted(NodeId),
-    /// Too late: it is to be ended with this reason.
-    Unwanted(DisconnectReason),
+/// What the scheduler sees of the rest of the machine, and where its outputs go.
+#[derive(Debug)]
+pub(crate) struct Around<'a> {
+    pub(crate) now: Instant,
+    pub(crate) policy: &'a Policy,
+    pub(crate) peers: &'a PeerSet,
+    pub(crate) out: &'a mut VecDeque<Output>,
 }
 
 /// A static node, as it stands.
@@ -107,16 +95,10 @@ impl Dialer {
             own: config.own,
             enabled: config.dialing,
             limits: config.limits.clone(),
-            net_restrict: config.net_restrict.clone(),
             random,
-            attempts: BTreeMap::new(),
-            dials: BTreeMap::new(),
-            resolves: BTreeMap::new(),
-            locates: BTreeMap::new(),
-            cancelled: BTreeMap::new(),
+            attempts: Attempts::default(),
             history: ExpiringMap::new(MAX_HISTORY),
             statics: Statics::default(),
-            next: 0,
         };
         for node in &config.static_nodes {
             dialer.insert_static(Instant::START, node.clone());
@@ -126,40 +108,29 @@ impl Dialer {
 
     /// The bytes held.
     pub(crate) fn memory(&self) -> usize {
-        tree_memory::<NodeId, Attempt>(self.attempts.len())
-            + tree_memory::<DialId, NodeId>(self.dials.len())
-            + tree_memory::<ResolveId, NodeId>(self.resolves.len())
-            + tree_memory::<LocateId, NodeId>(self.locates.len())
-            + tree_memory::<DialId, DisconnectReason>(self.cancelled.len())
-            + self.history.memory()
-            + self.statics.memory()
+        self.attempts.memory() + self.history.memory() + self.statics.memory()
     }
 
     /// The most bytes held with so many static nodes.
     pub(crate) const fn memory_bound(limits: &Limits, statics: usize) -> usize {
-        let dials = limits.max_dialing;
-        tree_memory::<NodeId, Attempt>(dials)
-            + tree_memory::<DialId, NodeId>(dials)
-            + tree_memory::<ResolveId, NodeId>(dials)
-            + tree_memory::<LocateId, NodeId>(dials)
-            + tree_memory::<DialId, DisconnectReason>(dials)
+        Attempts::memory_bound(limits.max_dialing)
             + ExpiringMap::<NodeId, Instant>::memory_bound(MAX_HISTORY)
             + Statics::memory_bound(statics)
     }
 
     /// Dials static nodes that are due, as many as there is room for.
-    pub(crate) fn pump(&mut self, now: Instant, peers: &PeerSet, out: &mut VecDeque<Output>) {
-        while self.history.pop_expired(now).is_some() {}
+    pub(crate) fn pump(&mut self, around: &mut Around<'_>) {
+        while self.history.pop_expired(around.now).is_some() {}
         if !self.enabled {
             return;
         }
-        let ready: Vec<NodeId> = self.statics.ready(now).iter().copied().collect();
+        let ready: Vec<NodeId> = self.statics.ready(around.now).iter().copied().collect();
         let mut due = Vec::new();
         for id in ready {
             let Some(node) = self.statics.get(&id) else { continue };
-            match self.check(node, peers) {
+            match self.check(around, node) {
                 Ok(target) => due.push((id, *node.public_key(), target)),
-                Err(Skip::NetRestricted) => self.fail(now, id, DialFailure::NetRestricted, out),
+                Err(Skip::Forbidden(why)) => self.fail(around, id, DialFailure::Forbidden(why)),
                 // Stays ready until the other attempt or the handshake has ended.
                 Err(_) => {}
             }
@@ -169,18 +140,14 @@ impl Dialer {
             let (id, key, target) = due.swap_remove(usize::try_from(chosen).unwrap_or(0));
             self.statics.hold(&id);
             match target {
-                Target::Addresses(addresses) => self.dial(now, id, key, addresses, out),
+                Target::Addresses(addresses) => self.dial(around, id, key, addresses),
                 Target::Name { host, port } => {
-                    let resolve = ResolveId(self.number());
-                    self.resolves.insert(resolve, id);
-                    self.attempts.insert(id, Attempt::Resolving { resolve, key, port });
-                    out.push_back(Output::Resolve { resolve, host });
+                    let resolve = self.attempts.resolve(id, key, port);
+                    around.out.push_back(Output::Resolve { resolve, host });
                 }
                 Target::Unknown => {
-                    let locate = LocateId(self.number());
-                    self.locates.insert(locate, id);
-                    self.attempts.insert(id, Attempt::Locating { locate, key });
-                    out.push_back(Output::Locate { locate, key });
+                    let locate = self.attempts.locate(id, key);
+                    around.out.push_back(Output::Locate { locate, key });
                 }
             }
         }
@@ -189,24 +156,22 @@ impl Dialer {
     /// Dials a candidate, unless something speaks against it.
     pub(crate) fn on_candidate(
         &mut self,
-        now: Instant,
+        around: &mut Around<'_>,
         node: &Node,
-        peers: &PeerSet,
-        out: &mut VecDeque<Output>,
     ) -> Result<(), Skip> {
-        let target = self.check(node, peers)?;
-        if self.history.get(&node.id(), now).is_some() {
+        let target = self.check(around, node)?;
+        if self.history.get(&node.id(), around.now).is_some() {
             return Err(Skip::Recent);
         }
         if self.statics.contains(&node.id()) {
             return Err(Skip::Static);
         }
-        if self.wanted(peers) == 0 {
+        if self.wanted(around.peers) == 0 {
             return Err(Skip::NoSlot);
         }
         // Discovery finds addresses; names are for what a user wrote.
         let Target::Addresses(addresses) = target else { return Err(Skip::NoEndpoint) };
-        self.dial(now, node.id(), *node.public_key(), addresses, out);
+        self.dial(around, node.id(), *node.public_key(), addresses);
         Ok(())
     }
 
@@ -218,79 +183,52 @@ impl Dialer {
             return 0;
         }
         let missing = self.limits.max_dialed().saturating_sub(peers.dialed());
-        let in_flight = self.attempts.keys().filter(|id| !self.statics.contains(id)).count();
+        let in_flight = self.attempts.nodes().filter(|id| !self.statics.contains(id)).count();
         missing.saturating_mul(2).saturating_sub(in_flight).min(self.room())
     }
 
     /// A dial connected.
     pub(crate) fn on_connected(&mut self, dial: DialId, conn: ConnId) -> Connected {
-        if let Some(reason) = self.cancelled.remove(&dial) {
-            return Connected::Unwanted(reason);
-        }
-        match self.dials.remove(&dial) {
-            Some(id) => {
-                self.attempts.insert(id, Attempt::Handshaking(conn));
-                Connected::Wanted(id)
-            }
-            None => Connected::Unwanted(DisconnectReason::Requested),
-        }
+        self.attempts.connected(dial, conn)
     }
 
     /// A dial reached nobody.
-    pub(crate) fn on_failed(
-        &mut self,
-        now: Instant,
-        dial: DialId,
-        why: DialError,
-        out: &mut VecDeque<Output>,
-    ) {
-        if self.cancelled.remove(&dial).is_some() {
-            return;
-        }
-        if let Some(id) = self.dials.remove(&dial) {
-            self.attempts.remove(&id);
-            self.fail(now, id, DialFailure::Dial(why), out);
+    pub(crate) fn on_failed(&mut self, around: &mut Around<'_>, dial: DialId, why: DialError) {
+        if let Some(id) = self.attempts.failed(dial) {
+            self.fail(around, id, DialFailure::Dial(why));
         }
     }
 
     /// A name was resolved, or not.
     pub(crate) fn on_resolved(
         &mut self,
-        now: Instant,
+        around: &mut Around<'_>,
         resolve: ResolveId,
         addresses: Vec<IpAddr>,
-        peers: &PeerSet,
-        out: &mut VecDeque<Output>,
     ) {
-        let Some(id) = self.resolves.remove(&resolve) else { return };
-        let Some(Attempt::Resolving { key, port, .. }) = self.attempts.remove(&id) else { return };
+        let Some((key, port)) = self.attempts.resolved(resolve) else { return };
         let found = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
-        self.dial_found(now, key, found, peers, out);
+        self.dial_found(around, key, found);
     }
 
     /// A static node was found, or not.
     pub(crate) fn on_located(
         &mut self,
-        now: Instant,
+        around: &mut Around<'_>,
         locate: LocateId,
         node: Option<&Node>,
-        peers: &PeerSet,
-        out: &mut VecDeque<Output>,
     ) {
-        let Some(id) = self.locates.remove(&locate) else { return };
-        let Some(Attempt::Locating { key, .. }) = self.attempts.remove(&id) else { return };
-        let found = node.filter(|node| node.id() == id).map(Node::tcp_endpoints);
-        self.dial_found(now, key, found.unwrap_or_default(), peers, out);
+        let Some(key) = self.attempts.located(locate) else { return };
+        let found = node.filter(|node| node.public_key() == &key).map(Node::tcp_endpoints);
+        self.dial_found(around, key, found.unwrap_or_default());
     }
 
     /// Dials a static node where it is said to be.
     fn dial_found(
         &mut self,
-        now: Instant,
+        around: &mut Around<'_>,
         key: PublicKey,
         found: impl IntoIterator<Item = SocketAddr>,
-        peers: &PeerSet,
-        out: &mut VecDeque<Output>,
     ) {
         let id = key.id();
         let mut known = Vec::new();
@@ -302,57 +240,47 @@ impl Dialer {
             }
         }
         if known.is_empty() {
-            return self.fail(now, id, DialFailure::NoAddress, out);
+            return self.fail(around, id, DialFailure::NoAddress);
         }
-        known.retain(|address| self.allows(address.ip()));
-        if known.is_empty() {
-            return self.fail(now, id, DialFailure::NetRestricted, out);
+        if let Err(why) = around.retain_allowed(&id, &mut known) {
+            return self.fail(around, id, DialFailure::Forbidden(why));
         }
-        if peers.is_coming(&id, known.iter().map(SocketAddr::ip)) {
+        if around.peers.is_coming(&id, known.iter().map(SocketAddr::ip)) {
             // The node came to us while it was looked for. Should it not become a peer, it is
             // looked for again, after a while: it may be elsewhere by then.
-            self.statics.schedule(&id, now + self.limits.static_backoff.base);
+            self.statics.schedule(&id, around.now + self.limits.static_backoff.base);
             return;
         }
-        self.dial(now, id, key, known, out);
+        self.dial(around, id, key, known);
     }
 
     /// The handshake on a dialed connection ended before the second checkpoint. `crossed` tells
     /// whether the node's own connection to us, from where we dialed, goes on.
     pub(crate) fn on_handshake_failed(
         &mut self,
-        now: Instant,
+        around: &mut Around<'_>,
         id: NodeId,
         (conn, fault): (ConnId, Fault),
         crossed: bool,
-        peers: &PeerSet,
-        out: &mut VecDeque<Output>,
     ) {
-        if !matches!(self.attempts.get(&id), Some(Attempt::Handshaking(of)) if *of == conn) {
-            return;
-        }
-        self.attempts.remove(&id);
-        if !self.enabled || peers.get(&id).is_some() {
+        let was_attempt = self.attempts.end_handshake(&id, conn);
+        if !was_attempt || !self.enabled || around.peers.get(&id).is_some() {
             return;
         }
         if crossed {
             // The other of two simultaneous dials goes on, so nobody needs to hear of this one.
-            self.retry_at(now, &id);
+            self.retry_at(around.now, &id);
         } else {
-            self.fail(now, id, DialFailure::Handshake(fault), out);
+            self.fail(around, id, DialFailure::Handshake(fault));
         }
     }
 
     /// A node became a peer by the connection `conn`.
-    pub(crate) fn on_peer_added(&mut self, id: NodeId, conn: ConnId, out: &mut VecDeque<Output>) {
+    pub(crate) fn on_peer_added(&mut self, around: &mut Around<'_>, id: NodeId, conn: ConnId) {
         self.statics.hold(&id);
-        match self.attempts.get(&id) {
-            Some(Attempt::Handshaking(of)) if *of == conn => {
-                self.attempts.remove(&id);
-            }
-            // Ends by the tie rule.
-            Some(Attempt::Handshaking(_)) => {}
-            _ => self.cancel(&id, DisconnectReason::AlreadyConnected, out),
+        if !self.attempts.end_handshake(&id, conn) {
+            // The handshake of another connection ends by the tie rule.
+            self.cancel(around, &id, DisconnectReason::AlreadyConnected);
         }
     }
 
@@ -367,53 +295,12 @@ impl Dialer {
         }
     }
 
-    /// Makes a node static, or gives a static node its new endpoint. Returns the connection to the
-    /// old endpoint whose handshake is now in the way, if there is one.
-    pub(crate) fn add_static(
-        &mut self,
-        now: Instant,
-        node: Node,
-        peers: &PeerSet,
-        out: &mut VecDeque<Output>,
-    ) -> Option<ConnId> {
-        let id = node.id();
-        let moved = self.insert_static(now, node);
-        if peers.get(&id).is_some() {
-            self.statics.hold(&id);
-            return None;
-        }
-        if !moved {
-            if self.attempts.contains_key(&id) {
-                // Its failure schedules the node.
-                self.statics.hold(&id);
-            }
-            return None;
-        }
-        self.statics.recovered(&id);
-        self.statics.schedule(&id, now);
-        let attempt = self.attempts.get(&id).copied();
-        if let Some(Attempt::Handshaking(conn)) = attempt {
-            self.attempts.remove(&id);
-            return Some(conn);
-        }
-        self.cancel(&id, DisconnectReason::Requested, out);
-        None
-    }
-
-    /// Makes a node an ordinary one again, and ends a dial to it.
-    pub(crate) fn remove_static(&mut self, id: &NodeId, out: &mut VecDeque<Output>) {
-        self.statics.remove(id);
-        if !matches!(self.attempts.get(id), Some(Attempt::Handshaking(_))) {
-            self.cancel(id, DisconnectReason::Requested, out);
-        }
-    }
-
     /// Dials no more, and ends every dial.
-    pub(crate) fn stop(&mut self, out: &mut VecDeque<Output>) {
+    pub(crate) fn stop(&mut self, around: &mut Around<'_>) {
         self.enabled = false;
-        let dialed: Vec<NodeId> = self.attempts.keys().copied().collect();
+        let dialed: Vec<NodeId> = self.attempts.nodes().copied().collect();
         for id in dialed {
-            self.cancel(&id, DisconnectReason::ClientQuitting, out);
+            self.cancel(around, &id, DisconnectReason::ClientQuitting);
         }
     }
 
@@ -439,60 +326,36 @@ impl Dialer {
     /// Dials in flight: names being resolved, nodes being looked for, handshakes on dialed
     /// connections, and cancelled dials that have not ended.
     pub(crate) fn in_flight(&self) -> usize {
-        self.attempts.len() + self.cancelled.len()
+        self.attempts.len()
     }
 
     fn room(&self) -> usize {
         self.limits.max_dialing.saturating_sub(self.in_flight())
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
     fn dial(
         &mut self,
-        now: Instant,
+        around: &mut Around<'_>,
         id: NodeId,
         key: PublicKey,
         addresses: Vec<SocketAddr>,
-        out: &mut VecDeque<Output>,
     ) {
-        let dial = DialId(self.number());
-        let until = now + self.limits.dial_history;
+        let until = around.now + self.limits.dial_history;
         self.history.insert(id, until, until);
-        self.attempts.insert(id, Attempt::Dialing(dial));
-        self.dials.insert(dial, id);
-        out.push_back(Output::Dial { dial, key, addresses });
+        let dial = self.attempts.dial(id, key, &addresses);
+        around.out.push_back(Output::Dial { dial, key, addresses });
     }
 
     /// Ends an attempt that has not connected; others end with their connection.
-    fn cancel(&mut self, id: &NodeId, reason: DisconnectReason, out: &mut VecDeque<Output>) {
-        match self.attempts.get(id).copied() {
-            Some(Attempt::Dialing(dial)) => {
-                self.attempts.remove(id);
-                self.dials.remove(&dial);
-                self.cancelled.insert(dial, reason);
-                out.push_back(Output::CancelDial { dial });
-            }
-            Some(Attempt::Resolving { resolve, .. }) => {
-                // An answer that comes nevertheless is not known any longer.
-                self.attempts.remove(id);
-                self.resolves.remove(&resolve);
-            }
-            Some(Attempt::Locating { locate, .. }) => {
-                // Likewise.
-                self.attempts.remove(id);
-                self.locates.remove(&locate);
-            }
-            Some(Attempt::Handshaking(_)) | None => {}
+    fn cancel(&mut self, around: &mut Around<'_>, id: &NodeId, reason: DisconnectReason) {
+        if let Some(dial) = self.attempts.cancel(id, reason) {
+            around.out.push_back(Output::CancelDial { dial });
         }
     }
 
-    fn fail(&mut self, now: Instant, id: NodeId, why: DialFailure, out: &mut VecDeque<Output>) {
-        let retry_at = self.retry_at(now, &id);
-        out.push_back(Output::DialFailed { id, why, retry_at });
+    fn fail(&mut self, around: &mut Around<'_>, id: NodeId, why: DialFailure) {
+        let retry_at = self.retry_at(around.now, &id);
+        around.out.push_back(Output::DialFailed { id, why, retry_at });
     }
 
     /// Counts a failure, and schedules the next dial. `None` for nodes that are not static.
@@ -507,25 +370,5 @@ impl Dialer {
     /// `at`, or the end of the node's history if that is later.
     fn after_history(&self, at: Instant, id: &NodeId) -> Instant {
         self.history.get(id, at).copied().unwrap_or(at)
-    }
-
-    /// Whether the node was known with other endpoints. A new one is scheduled.
-    fn insert_static(&mut self, now: Instant, node: Node) -> bool {
-        let id = node.id();
-        if id == self.own {
-            return false;
-        }
-        let endpoint = |node: &Node| {
-            (node.tcp_endpoints(), node.hostname().map(str::to_owned), node.tcp_port())
-        };
-        let new = endpoint(&node);
-        match self.statics.insert(node) {
-            Some(old) => endpoint(&old) != new,
-            None => {
-                let at = self.after_history(now, &id);
-                self.statics.schedule(&id, at);
-                false
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Instant;
-use peerage_node::{Node, NodeId, PublicKey};
+use peerage_node::{Forbidden, Node, NodeId, Policy, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault};
 
 use crate::Slot;
@@ -137,6 +137,12 @@ pub enum Input {
         /// Every address of the name, both families.
         addresses: Vec<IpAddr>,
     },
+    /// Who may be talked to from now on. Connections and dials that it forbids end, and static
+    /// nodes that it allows again are due at once. [`Output::PolicyChanged`] follows.
+    SetPolicy {
+        /// The policy in place of the one before.
+        policy: Policy,
+    },
     /// Ends everything (`quit`). [`Output::Stopped`] follows once every connection has closed.
     Stop,
     /// The embedding program brought a connection of its own, such as a pipe or a proxied stream
@@ -175,12 +181,12 @@ pub enum Output {
         dial: DialId,
         /// Who should be there.
         key: PublicKey,
-        /// Where; never empty, and net restriction holds for each.
+        /// Where; never empty, and the policy allows each.
         addresses: Vec<SocketAddr>,
     },
     /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were
-    /// cancelled, nor where the node became a peer by another connection, or is about to by one
-    /// from where it was dialed.
+    /// cancelled, unless by a new policy, nor where the node became a peer by another connection,
+    /// or is about to by one from where it was dialed.
     DialFailed {
         /// The node.
         id: NodeId,
@@ -221,6 +227,12 @@ pub enum Output {
         id: NodeId,
         /// Why.
         fault: Fault,
+    },
+    /// Another policy holds from now on: everything else that asks one, such as discovery, is to
+    /// be given it. Comes after the connections and dials that it ends.
+    PolicyChanged {
+        /// The new one.
+        policy: Policy,
     },
     /// An accepted connection may begin its handshake.
     Proceed {
@@ -294,27 +306,27 @@ pub enum DialFailure {
     /// Nobody was reached.
     #[error("dial failed: {0}")]
     Dial(DialError),
+    /// The policy forbids it, or every address of it.
+    #[error("{0}")]
+    Forbidden(Forbidden),
     /// Somebody was reached, and the connection ended before the second checkpoint had been passed.
     #[error("handshake failed: {0}")]
     Handshake(Fault),
     /// Its name resolves to nothing; or it has none, and nobody knows where it is.
     #[error("no address of it could be found")]
     NoAddress,
-    /// Every address of it is outside the net restriction.
-    #[error("its address is outside the net restriction")]
-    NetRestricted,
 }
 
 /// Why an accepted connection was closed without a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// The policy forbids its address.
+    #[error("{0}")]
+    Forbidden(Forbidden),
     /// Too many handshakes are under way from its subnet.
     #[error("too many handshakes from its subnet are under way")]
     HandshakesFromSubnet,
-    /// Its address is outside the net restriction.
-    #[error("its address is outside the net restriction")]
-    NetRestricted,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,

@@ -8,11 +8,15 @@
 
 mod names;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use peerage_machine::{Instant, Machine, Now};
-use peerage_node::{Node, NodeId};
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_node::{Node, NodeId, Policy};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use self::names::{Numbers, endpoint, id, key, node, node_at};
 use crate::{
@@ -49,7 +53,11 @@ struct Driver {
     now: Now,
     next_conn: u64,
     conns: BTreeMap<ConnId, Stage>,
+    /// Where the connections come from that do not come from a user.
+    remotes: BTreeMap<ConnId, IpAddr>,
     dials: BTreeMap<DialId, u8>,
+    /// Where each dial leads that ever was.
+    dialed: BTreeMap<DialId, Vec<SocketAddr>>,
     cancelled: Vec<DialId>,
     resolves: Vec<ResolveId>,
     locates: Vec<LocateId>,
@@ -78,7 +86,9 @@ impl Driver {
             now: Now::default(),
             next_conn: 0,
             conns: BTreeMap::new(),
+            remotes: BTreeMap::new(),
             dials: BTreeMap::new(),
+            dialed: BTreeMap::new(),
             cancelled: Vec::new(),
             resolves: Vec::new(),
             locates: Vec::new(),
@@ -112,8 +122,10 @@ impl Driver {
             0 if self.accepting => {
                 let conn = self.conn();
                 let ip = if which.is_multiple_of(2) { [127, 0, 0, 1] } else { [203, 0, which, 1] };
+                let remote = SocketAddr::from((ip, 1));
                 self.conns.insert(conn, Stage::Handshaking { expected: None });
-                self.tell(Input::Accepted { conn, remote: SocketAddr::from((ip, 1)) });
+                self.remotes.insert(conn, remote.ip());
+                self.tell(Input::Accepted { conn, remote });
             }
             1 => self.tell(Input::Candidate { node: node(n) }),
             2 => self.tell(Input::AddStatic { node: node(n) }),
@@ -131,6 +143,7 @@ impl Driver {
                     let expected = self.dials.remove(&dial);
                     let conn = self.conn();
                     self.conns.insert(conn, Stage::Handshaking { expected });
+                    self.remotes.insert(conn, endpoint(n).ip());
                     self.tell(Input::DialSucceeded { dial, conn, remote: endpoint(n) });
                 }
             }
@@ -175,9 +188,10 @@ impl Driver {
                 self.server.handle_timeout(self.now);
                 self.drain();
             }
+            _ if which.is_multiple_of(3) => self.set_policy(which),
             _ => {
                 // What no driver should say; it is not believed.
-                let fault = Fault::Local(Local::Lost);
+                let fault = Fault::Local(LocalFault::Lost);
                 let dial = DialId(u64::MAX);
                 self.tell(Input::Closed { conn: ConnId(u64::MAX), fault });
                 self.tell(Input::Ready { conn: ConnId(u64::MAX), shared: 1 });
@@ -187,6 +201,34 @@ impl Driver {
                 self.tell(Input::Located { locate: LocateId(u64::MAX), node: None });
             }
         }
+    }
+
+    fn set_policy(&mut self, which: u8) {
+        let networks = ["10.0.0.0/8", "127.0.0.0/8", "", "0.0.0.0/0"][usize::from(which / 3) % 4];
+        let policy = Policy::default().with_net_restrict(Some(networks.parse().unwrap()));
+        self.tell(Input::SetPolicy { policy: policy.clone() });
+        assert_eq!(self.server.policy(), &policy);
+        for (conn, stage) in &self.conns {
+            let is_ending = matches!(stage, Stage::Ending { .. });
+            assert!(is_ending || self.is_allowed(*conn), "{conn:?} is forbidden and goes on");
+        }
+        // A dial that is forbidden is one that was cancelled.
+        for (dial, addresses) in &self.dialed {
+            let is_going_on = self.dials.contains_key(dial) && !self.cancelled.contains(dial);
+            assert!(!is_going_on || self.are_allowed(addresses), "{dial:?} is forbidden");
+        }
+    }
+
+    fn is_allowed(&self, conn: ConnId) -> bool {
+        self.is_allowed_at(self.remotes.get(&conn).copied())
+    }
+
+    fn are_allowed(&self, addresses: &[SocketAddr]) -> bool {
+        addresses.iter().all(|address| self.is_allowed_at(Some(address.ip())))
+    }
+
+    fn is_allowed_at(&self, ip: Option<IpAddr>) -> bool {
+        self.server.policy().check(self.now.mono, None, ip).is_ok()
     }
 
     /// Stops the server, and does what is left to be done.
@@ -230,7 +272,7 @@ impl Driver {
 
     fn close(&mut self, conn: ConnId) {
         let was_peer = matches!(self.conns[&conn], Stage::Peer | Stage::Ending { was_peer: true });
-        self.tell(Input::Closed { conn, fault: Fault::Local(Local::Lost) });
+        self.tell(Input::Closed { conn, fault: Fault::Local(LocalFault::Lost) });
         self.conns.remove(&conn);
         let still = self.peers.values().any(|(of, _)| *of == conn);
         assert!(!still, "{conn:?} (peer: {was_peer}) closed and was not dropped");
@@ -268,6 +310,8 @@ impl Driver {
             }
             Output::Dial { dial, key, addresses } => {
                 assert!(!self.stopping && !addresses.is_empty());
+                assert!(self.are_allowed(&addresses), "{addresses:?} is forbidden");
+                self.dialed.insert(dial, addresses);
                 assert_ne!(key.id(), id(1), "dialed ourselves");
                 let n = self.numbers.number(&key.id());
                 assert!(!self.peers.contains_key(&key.id()), "dialed a peer");
@@ -285,6 +329,7 @@ impl Driver {
             Output::PeerAdded { conn, id: of, slot } => {
                 assert_ne!(of, id(1), "we are our own peer");
                 assert_eq!(self.conns[&conn], Stage::Peer);
+                assert!(self.is_allowed(conn), "{conn:?} became a peer and is forbidden");
                 assert!(self.peers.insert(of, (conn, slot)).is_none(), "two peers of one id");
                 // Trust that was taken away may have led over the cap: then nobody is added but an
                 // heir.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use peerage_machine::{ExpiringMap, Instant, tree_memory};
-use peerage_node::{NetList, Subnet, SubnetCounts, is_lan};
+use peerage_node::{Policy, Subnet, SubnetCounts, is_lan};
 
 use crate::{
     Limits, Throttle,
@@ -30,7 +30,6 @@ const MAX_ADDRESSES: usize = 16_384;
 #[derive(Debug)]
 pub(crate) struct Gate {
     throttle: Throttle,
-    net_restrict: Option<NetList>,
     max_handshakes: usize,
     /// Tries within the window, by IPv4 address or IPv6 /64: whoever has one address of a /64 has
     /// all.
@@ -43,10 +42,9 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// An open gate.
-    pub(crate) fn new(limits: &Limits, net_restrict: Option<NetList>) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             throttle: limits.inbound_throttle,
-            net_restrict,
             max_handshakes: limits.max_handshakes,
             tries: ExpiringMap::new(MAX_ADDRESSES),
             under_way: BTreeMap::new(),
@@ -61,14 +59,13 @@ impl Gate {
     pub(crate) fn enter(
         &mut self,
         now: Instant,
+        policy: &Policy,
         conn: ConnId,
         remote: SocketAddr,
     ) -> Result<(), Refusal> {
         let ip = remote.ip();
         let local = is_lan(ip);
-        if self.net_restrict.as_ref().is_some_and(|list| !list.contains(ip)) {
-            return Err(Refusal::NetRestricted);
-        }
+        policy.check(now, None, Some(ip)).map_err(Refusal::Forbidden)?;
         while self.tries.pop_expired(now).is_some() {}
         let address = Subnet::with_prefix(ip, 32, Subnet::V6_PREFIX);
         let tries = self.tries.get(&address, now).copied();
@@ -131,6 +128,8 @@ impl Gate {
 mod tests {
     use std::time::Duration;
 
+    use peerage_node::Forbidden;
+
     use super::*;
 
     fn at(seconds: u64) -> Instant {
@@ -138,13 +137,22 @@ mod tests {
     }
 
     fn gate(limits: &Limits) -> Gate {
-        Gate::new(limits, None)
+        Gate::new(limits)
     }
 
     /// Tries one address after the other, each with a new connection that stays under way.
     fn enter(gate: &mut Gate, seconds: u64, ip: &str) -> Result<(), Refusal> {
+        enter_under(&Policy::default(), gate, seconds, ip)
+    }
+
+    fn enter_under(
+        policy: &Policy,
+        gate: &mut Gate,
+        seconds: u64,
+        ip: &str,
+    ) -> Result<(), Refusal> {
         let conn = ConnId(gate.len() as u64 + 1000 * seconds);
-        gate.enter(at(seconds), conn, SocketAddr::new(ip.parse().unwrap(), 40_000))
+        gate.enter(at(seconds), policy, conn, SocketAddr::new(ip.parse().unwrap(), 40_000))
     }
 
     fn one_try() -> Limits {
@@ -250,11 +258,14 @@ mod tests {
     #[test]
     fn addresses_outside_the_net_restriction_are_refused_before_anything_is_counted() {
         let list = "127.0.0.0/8, 2a01:4f8::/32".parse().unwrap();
-        let mut gate = Gate::new(&Limits::default(), Some(list));
-        assert_eq!(enter(&mut gate, 0, "127.0.0.1"), Ok(()));
-        assert_eq!(enter(&mut gate, 0, "2a01:4f8::1"), Ok(()));
-        assert_eq!(enter(&mut gate, 0, "10.0.0.1"), Err(Refusal::NetRestricted));
+        let policy = Policy::default().with_net_restrict(Some(list));
+        let mut gate = gate(&Limits::default());
+        let refused = Err(Refusal::Forbidden(Forbidden::NetRestricted));
+        assert_eq!(enter_under(&policy, &mut gate, 0, "127.0.0.1"), Ok(()));
+        assert_eq!(enter_under(&policy, &mut gate, 0, "2a01:4f8::1"), Ok(()));
+        assert_eq!(enter_under(&policy, &mut gate, 0, "10.0.0.1"), refused);
         assert_eq!(gate.len(), 2);
+        assert_eq!(gate.tries.len(), 1);
     }
 
     #[test]
@@ -262,7 +273,8 @@ mod tests {
         let mut gate = gate(&one_try());
         for i in 0..(MAX_ADDRESSES as u32 + 500) {
             let ip = IpAddr::from((0x5000_0000 + i).to_be_bytes());
-            gate.enter(at(0), ConnId(u64::from(i)), SocketAddr::new(ip, 1)).unwrap();
+            let (conn, remote) = (ConnId(u64::from(i)), SocketAddr::new(ip, 1));
+            gate.enter(at(0), &Policy::default(), conn, remote).unwrap();
             gate.leave(ConnId(u64::from(i)));
         }
         assert_eq!(gate.tries.len(), MAX_ADDRESSES);

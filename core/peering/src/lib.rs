@@ -12,18 +12,20 @@ pub mod fuzzing;
 mod inbound;
 mod intake;
 mod names;
+mod peers;
 mod race;
 mod server;
 pub mod tie;
 
 pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{NetList, Node, NodeId, PublicKey};
+pub use peerage_node::{Forbidden, NetList, Node, NodeId, Policy, PublicKey};
 pub use peerage_rlpx::{DisconnectReason, Fault};
 
-pub use admission::{Candidate, Checkpoint, Origin, Peer, PeerSet, Pending, Slot, Standing, admit};
+pub use admission::{Applicant, Checkpoint, Origin, Privileges, Slot, admit};
 pub use config::{Backoff, Config, Limits, Throttle};
 pub use dial::StaticNode;
 pub use intake::{ACCEPT_PAUSE, UNJUDGED};
 pub use names::{Names, NamesInput, NamesOutput};
+pub use peers::{Peer, PeerSet, Pending};
 pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};

@@ -10,7 +10,7 @@ use crate::DisconnectReason;
 pub enum Fault {
     /// We ended it: a decision, a full server, a shutdown.
     #[error("we disconnected: {0}")]
-    Local(Local),
+    Local(LocalFault),
     /// The peer speaks the protocol, but not in a way that fits ours.
     #[error("incompatible peer: {0}")]
     PeerIncompatible(PeerIncompatible),
@@ -25,7 +25,7 @@ pub enum Fault {
 /// What ended a connection at our end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Local {
+pub enum LocalFault {
     /// We sent a Disconnect with this reason.
     #[error("{0}")]
     Disconnected(DisconnectReason),
@@ -139,8 +139,8 @@ impl Fault {
     pub const fn reason_to_send(&self) -> Option<DisconnectReason> {
         use DisconnectReason as Reason;
         match self {
-            Self::Local(Local::Disconnected(reason)) => Some(*reason),
-            Self::Local(Local::Lost) | Self::Remote(_) => None,
+            Self::Local(LocalFault::Disconnected(reason)) => Some(*reason),
+            Self::Local(LocalFault::Lost) | Self::Remote(_) => None,
             Self::PeerIncompatible(PeerIncompatible::Version(_)) => {
                 Some(Reason::IncompatibleVersion)
             }
@@ -185,6 +185,6 @@ impl Fault {
 
     /// Whether the end came from us: a decision of ours, or our answer to the peer's fault.
     pub const fn is_by_us(&self) -> bool {
-        !matches!(self, Self::Remote(_) | Self::Local(Local::Lost))
+        !matches!(self, Self::Remote(_) | Self::Local(LocalFault::Lost))
     }
 }

@@ -2,25 +2,32 @@
 //! ([rlpx.md, framing](https://github.com/ethereum/devp2p/blob/master/rlpx.md#framing)).
 //!
 //! The two directions of a connection share nothing, so each is a value of its own that may live on
-//! its own thread: [`Egress`] seals messages, [`Ingress`] opens them. What messages mean is not
-//! known here, save for one concession to a Disconnect.
+//! its own thread: [`Egress`] seals messages, [`Ingress`] opens them. Sealing is three steps with a
+//! type between each, so that one payload can be sent to many peers: [`Compressed`] is made once
+//! for all of them, [`Unsealed`] is encrypted for one, and [`seal_all`] seals those of many. What
+//! messages mean is not known here, save for one concession to a Disconnect.
 //!
 //! ```text
 //!   header (16, encrypted) | header MAC (16) | body (encrypted, padded to 16) | frame MAC (16)
 //!     size (3) 0xc2 0x80 0x80 0..              message id (RLP), payload (snappy)
 //! ```
 
+mod compressed;
 mod egress;
 mod ingress;
 mod snappy;
 #[cfg(test)]
 mod tests;
+mod unsealed;
 
 use aes::cipher::{Array, KeyIvInit, consts::U16};
 use ctr::{CtrCore, cipher::StreamCipherCore, flavors};
 
+pub use compressed::Compressed;
 pub use egress::{Egress, PayloadTooLarge};
 pub use ingress::Ingress;
+pub use snappy::Compressor;
+pub use unsealed::{Unsealed, seal_all};
 
 use crate::mac::Tag;
 
@@ -43,7 +50,7 @@ pub const MAX_HELLO: usize = 2048;
 /// What a payload is on the wire, for the fuzz targets.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn compress(payload: &[u8], out: &mut Vec<u8>) {
-    snappy::Compressor::new().compress(payload, out);
+    Compressor::new().append(payload, out);
 }
 
 /// What a payload on the wire is, for the fuzz targets.

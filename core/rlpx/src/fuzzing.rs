@@ -30,7 +30,7 @@ fn capability(name: &str, length: u64) -> LocalCapability {
     LocalCapability { capability: Capability { name, version: 1 }, length }
 }
 
-fn config(byte: u8, capabilities: &[LocalCapability]) -> Config {
+pub(crate) fn config(byte: u8, capabilities: &[LocalCapability]) -> Config {
     Config {
         key: key(byte),
         client: format!("test/{byte}"),
@@ -93,19 +93,26 @@ pub fn ack(data: &[u8]) {
 /// was promised.
 fn feed(connection: &mut Connection, packet: &[u8]) -> Option<Event> {
     let (mut rest, mut payload) = (packet, Vec::new());
+    let mut event = connection.poll_event();
     loop {
-        let taken = connection.read_budget().min(rest.len());
-        if taken == 0 {
-            return connection.poll_event();
-        }
-        let mut bytes = rest[..taken].to_vec();
-        rest = &rest[taken..];
-        let event = connection.receive(Now::default(), &mut bytes.as_mut_slice(), &mut payload);
         let memory = connection.memory();
         assert!(memory <= Connection::MAX_UNADMITTED, "{memory} bytes for a stranger");
-        if event.is_some() {
-            return event;
-        }
+        event = match event {
+            Some(Event::Step(step)) => {
+                connection.handle_step(Now::default(), step.run());
+                connection.poll_event()
+            }
+            Some(event) => return Some(event),
+            None => {
+                let taken = connection.read_budget().min(rest.len());
+                if taken == 0 {
+                    return None;
+                }
+                let mut bytes = rest[..taken].to_vec();
+                rest = &rest[taken..];
+                connection.receive(Now::default(), &mut bytes.as_mut_slice(), &mut payload)
+            }
+        };
     }
 }
 

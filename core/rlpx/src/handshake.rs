@@ -15,6 +15,7 @@
 
 mod packet;
 mod secrets;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,8 @@ use crate::PeerMisbehaved;
 
 pub use packet::packet_size;
 pub use secrets::Secrets;
+pub(crate) use step::Stepped;
+pub use step::{Step, StepResult};
 
 /// The initiator's half of a handshake, waiting for an ack.
 pub struct Initiator {

@@ -4,12 +4,15 @@
 //! It is a Keccak-256 state that absorbs all ciphertext of its direction; tags are digests of the
 //! state on the way. Not here: which bytes it is fed with (`frame`).
 
+mod sponge;
+
 use aes::{
     Aes256Enc,
     cipher::{BlockCipherEncrypt, KeyInit},
 };
-use keccak_asm::{Digest, Keccak256};
 use subtle::ConstantTimeEq;
+
+pub(crate) use sponge::Sponge;
 
 /// The MAC of a header or of a frame: the first half of a digest.
 #[derive(Clone, Copy)]
@@ -37,19 +40,19 @@ impl Tag {
 
 /// The running MAC of one direction.
 pub(crate) struct Mac {
-    state: Keccak256,
+    sponge: Sponge,
     cipher: Aes256Enc,
-    /// The digest of `state`. The tag of one frame is the seed of the next frame's header, for
+    /// The digest of `sponge`. The tag of one frame is the seed of the next frame's header, for
     /// nothing is absorbed in between: keeping it saves one of four Keccak permutations beside the
     /// body.
     digest: Tag,
 }
 
 impl Mac {
-    /// The MAC keyed with `secret` that goes on from `state`.
-    pub(crate) fn new(secret: &[u8; 32], state: Keccak256) -> Self {
-        let digest = digest(&state);
-        Self { state, cipher: Aes256Enc::new(secret.into()), digest }
+    /// The MAC keyed with `secret` that goes on from `sponge`.
+    pub(crate) fn new(secret: &[u8; 32], sponge: Sponge) -> Self {
+        let digest = Tag(sponge.digest());
+        Self { sponge, cipher: Aes256Enc::new(secret.into()), digest }
     }
 
     /// Absorbs the 16 bytes of an encrypted frame header and returns their tag.
@@ -60,13 +63,13 @@ impl Mac {
 
     /// Absorbs a part of an encrypted frame body. How the body is cut makes no difference.
     pub(crate) fn absorb(&mut self, body: &[u8]) {
-        self.state.update(body);
+        self.sponge.absorb(body);
     }
 
     /// Ends a frame body and returns the frame's tag.
     pub(crate) fn frame(&mut self) -> Tag {
-        self.digest = digest(&self.state);
-        let seed = self.digest.0;
+        let seed = self.sponge.digest();
+        self.digest = Tag(seed);
         self.mix(&seed);
         self.digest
     }
@@ -76,12 +79,7 @@ impl Mac {
         let mut seed = self.digest.0.into();
         self.cipher.encrypt_block(&mut seed);
         let masked = u128::from_ne_bytes(seed.into()) ^ u128::from_ne_bytes(*with);
-        self.state.update(masked.to_ne_bytes());
-        self.digest = digest(&self.state);
+        self.sponge.absorb(&masked.to_ne_bytes());
+        self.digest = Tag(self.sponge.digest());
     }
-}
-
-fn digest(state: &Keccak256) -> Tag {
-    let digest = state.clone().finalize();
-    Tag(*digest.first_chunk().expect("because a Keccak-256 digest is 32 bytes"))
 }

@@ -3,8 +3,8 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | `format`, `seq` | the format of the file; the sequence number of our record |
-//! | `nodes` | node id | a [row](super::row) |
-//! | `ranks` | [rank](super::row::Rank) | nothing: what goes first, and where seeds are |
+//! | `nodes` | node id | a [row](peerage_discovery::store::Row) |
+//! | `ranks` | [rank](peerage_discovery::store::Rank) | nothing: what goes first, and where seeds are |
 //! | `static`, `trusted` | node id | the node as text |
 //!
 //! A call of [`NodeStore`] is one transaction. It is on the disk when the call returns, which takes
@@ -24,14 +24,13 @@ use std::{
     time::Duration,
 };
 
+use peerage_discovery::store::rows::{self, Rows as _};
 use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _};
 
-use super::{
-    Bounds, Known, List, NodeStore, SeedNode, StoreError, StoreOp, Warning, rows, rows::Rows as _,
-};
-use tables::{Fault, LISTS, Tables};
+use super::{Bounds, Known, List, NodeStore, SeedNode, StoreError, StoreOp, Warning};
+use tables::{Fault, Tables, table_of};
 
 /// Keeps nodes in the file `nodes.redb` of a data directory.
 ///
@@ -149,20 +148,20 @@ impl NodeStore for RedbStore {
     }
 
     fn listed(&self, list: List) -> Result<Vec<Node>, StoreError> {
-        self.read(|transaction| tables::listed(&transaction.open_table(LISTS.of(list))?))
+        self.read(|transaction| tables::listed(&transaction.open_table(table_of(list))?))
     }
 
     fn add_listed(&mut self, list: List, node: &Node) -> Result<bool, StoreError> {
         let id = node.id();
         let count = self.read(|transaction| {
-            let table = transaction.open_table(LISTS.of(list))?;
+            let table = transaction.open_table(table_of(list))?;
             Ok(if table.get(&id.0)?.is_none() { Some(table.len()?) } else { None })
         })?;
         if count.is_some_and(|count| count >= List::MAX as u64) {
             return Err(StoreError::ListFull);
         }
         self.write(|transaction| {
-            let mut table = transaction.open_table(LISTS.of(list))?;
+            let mut table = transaction.open_table(table_of(list))?;
             let was = table.insert(&id.0, node.to_string().as_str())?;
             Ok(was.is_none())
         })
@@ -170,7 +169,7 @@ impl NodeStore for RedbStore {
 
     fn remove_listed(&mut self, list: List, id: &NodeId) -> Result<bool, StoreError> {
         self.write(|transaction| {
-            let mut table = transaction.open_table(LISTS.of(list))?;
+            let mut table = transaction.open_table(table_of(list))?;
             let was = table.remove(&id.0)?;
             Ok(was.is_some())
         })

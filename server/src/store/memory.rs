@@ -1,48 +1,31 @@
 //! A store that forgets: for tests, and for servers without a data directory.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
-    ops::Range,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
+use peerage_discovery::store::Shelf;
 use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 
-use super::{
-    Bounds, Known, List, NodeStore, SeedNode, StoreError, StoreOp,
-    row::{Rank, Row},
-    rows::{self, Rows, RowsMut},
-};
+use super::{Bounds, Known, List, NodeStore, SeedNode, StoreError, StoreOp};
 
 /// Keeps nodes in memory. Answers as [`RedbStore`](super::RedbStore) does.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    bounds: Bounds,
     shelf: Shelf,
     lists: BTreeMap<(List, NodeId), Node>,
-}
-
-/// Bounded by [`Bounds::nodes`].
-#[derive(Debug, Default)]
-struct Shelf {
-    rows: BTreeMap<NodeId, Row>,
-    /// One for each row.
-    ranks: BTreeSet<Rank>,
-    seq: Option<u64>,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, ..Self::default() }
+        Self { shelf: Shelf::new(bounds), lists: BTreeMap::new() }
     }
 }
 
 impl NodeStore for MemoryStore {
     fn apply(&mut self, now: Duration, ops: &[StoreOp]) -> Result<(), StoreError> {
-        sure(rows::apply(&mut self.shelf, &self.bounds, now, ops))
+        self.shelf.apply(now, ops);
+        Ok(())
     }
 
     fn seeds(
@@ -52,23 +35,23 @@ impl NodeStore for MemoryStore {
         count: usize,
         random: &mut Random,
     ) -> Result<Vec<SeedNode>, StoreError> {
-        sure(rows::seeds(&self.shelf, now, max_age, count, random))
+        Ok(self.shelf.seeds(now, max_age, count, random))
     }
 
     fn local_seq(&self) -> Result<Option<u64>, StoreError> {
-        sure(self.shelf.seq())
+        Ok(self.shelf.local_seq())
     }
 
     fn known(&self, id: &NodeId) -> Result<Option<Known>, StoreError> {
-        sure(self.shelf.row(id).map(|row| row.map(|row| row.known())))
+        Ok(self.shelf.known(id))
     }
 
     fn len(&self) -> Result<usize, StoreError> {
-        sure(self.shelf.count())
+        Ok(self.shelf.len())
     }
 
     fn prune(&mut self, now: Duration) -> Result<usize, StoreError> {
-        sure(rows::prune(&mut self.shelf, &self.bounds, now))
+        Ok(self.shelf.prune(now))
     }
 
     fn listed(&self, list: List) -> Result<Vec<Node>, StoreError> {
@@ -91,65 +74,4 @@ impl NodeStore for MemoryStore {
     fn remove_listed(&mut self, list: List, id: &NodeId) -> Result<bool, StoreError> {
         Ok(self.lists.remove(&(list, *id)).is_some())
     }
-}
-
-impl Rows for Shelf {
-    type Error = Infallible;
-
-    fn row(&self, id: &NodeId) -> Result<Option<Row>, Infallible> {
-        Ok(self.rows.get(id).cloned())
-    }
-
-    fn ranks(&self, range: Range<Rank>) -> Result<Vec<Rank>, Infallible> {
-        // A `BTreeSet` panics at a range that ends before it begins.
-        if range.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(self.ranks.range(range).copied().collect())
-    }
-
-    fn count(&self) -> Result<usize, Infallible> {
-        Ok(self.rows.len())
-    }
-
-    fn seq(&self) -> Result<Option<u64>, Infallible> {
-        Ok(self.seq)
-    }
-}
-
-impl RowsMut for Shelf {
-    fn replace(
-        &mut self,
-        id: &NodeId,
-        old: Option<Rank>,
-        new: Option<&Row>,
-    ) -> Result<(), Infallible> {
-        if let Some(old) = old {
-            self.ranks.remove(&old);
-        }
-        match new {
-            Some(row) => {
-                self.ranks.insert(row.rank(*id));
-                self.rows.insert(*id, row.clone());
-            }
-            None => {
-                self.rows.remove(id);
-            }
-        }
-        Ok(())
-    }
-
-    fn least(&self) -> Result<Option<Rank>, Infallible> {
-        Ok(self.ranks.first().copied())
-    }
-
-    fn set_seq(&mut self, seq: u64) -> Result<(), Infallible> {
-        self.seq = Some(seq);
-        Ok(())
-    }
-}
-
-/// Memory does not fail.
-fn sure<T>(result: Result<T, Infallible>) -> Result<T, StoreError> {
-    result.map_err(|never| match never {})
 }

@@ -1,3 +1,5 @@
+//! What both stores answer. What their rows do is tested where they are, in `peerage-discovery`.
+
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -57,26 +59,8 @@ fn pong(n: u32, ip: IpAddr, unix: u64) -> StoreOp {
     StoreOp::Pong { id: id(n), ip, unix: at(unix) }
 }
 
-/// What a node that is found and answers leaves behind.
-fn met(n: u32, unix: u64) -> [StoreOp; 2] {
-    [StoreOp::Record(unsigned(n, ip(n))), pong(n, ip(n), unix)]
-}
-
 fn some_seeds(store: &dyn NodeStore, now: u64, max_age: u64, count: usize) -> Vec<SeedNode> {
     store.seeds(at(now), at(max_age), count, &mut Random::from_seed([7; 32])).unwrap()
-}
-
-fn seed_ids(store: &dyn NodeStore) -> Vec<NodeId> {
-    let mut ids: Vec<_> =
-        some_seeds(store, NOW, 5 * DAY, 1000).iter().map(|seed| seed.node.id()).collect();
-    ids.sort();
-    ids
-}
-
-fn sorted(ids: impl IntoIterator<Item = u32>) -> Vec<NodeId> {
-    let mut ids: Vec<_> = ids.into_iter().map(id).collect();
-    ids.sort();
-    ids
 }
 
 /// Runs a test on both stores.
@@ -93,7 +77,7 @@ fn everything_that_is_told_of_a_node_is_known() {
     on_each(Bounds::default(), |store| {
         let node = signed(1, 3, ip(1));
         let ops = [
-            StoreOp::Record(node.clone()),
+            StoreOp::Record(node.clone().into()),
             ping(1, ip(1), NOW - 3),
             pong(1, ip(1), NOW - 2),
             StoreOp::Failures { id: id(1), ip: ip(2), count: 4 },
@@ -118,236 +102,6 @@ fn everything_that_is_told_of_a_node_is_known() {
         assert_eq!(some_seeds(store, NOW, DAY, 30), [SeedNode { node, last_pong: at(NOW - 2) }]);
         assert_eq!(store.len().unwrap(), 1);
         assert_eq!(store.known(&id(2)).unwrap(), None);
-    });
-}
-
-#[test]
-fn a_forgotten_node_is_gone_and_can_come_back() {
-    on_each(Bounds::default(), |store| {
-        store.apply(at(NOW), &met(1, NOW)).unwrap();
-        store.apply(at(NOW), &[StoreOp::Forget(id(1)), ping(2, ip(2), NOW)]).unwrap();
-        assert_eq!(store.known(&id(1)).unwrap(), None);
-        assert_eq!(store.len().unwrap(), 1);
-        assert_eq!(seed_ids(store), []);
-
-        // In one batch, too: operations count in their order.
-        let ops = [&met(1, NOW)[..], &[StoreOp::Forget(id(1)), ping(1, ip(1), NOW)]].concat();
-        store.apply(at(NOW), &ops).unwrap();
-        let known = store.known(&id(1)).unwrap().unwrap();
-        assert_eq!((known.node, known.contacts[0].last_pong), (None, None));
-    });
-}
-
-#[test]
-fn our_sequence_number_never_falls() {
-    on_each(Bounds::default(), |store| {
-        assert_eq!(store.local_seq().unwrap(), None);
-        for (told, kept) in [(0, 0), (7, 7), (5, 7), (u64::MAX, u64::MAX)] {
-            store.apply(at(NOW), &[StoreOp::Seq(told)]).unwrap();
-            assert_eq!(store.local_seq().unwrap(), Some(kept));
-        }
-    });
-}
-
-#[test]
-fn a_record_yields_only_to_a_newer_one() {
-    on_each(Bounds::default(), |store| {
-        let mut tell = |node: Node| {
-            store.apply(at(NOW), &[StoreOp::Record(node)]).unwrap();
-            store.known(&id(1)).unwrap().unwrap().node.unwrap()
-        };
-        let second = signed(1, 2, ip(2));
-        assert_eq!(tell(unsigned(1, ip(1))), unsigned(1, ip(1)));
-        assert_eq!(tell(unsigned(1, ip(9))), unsigned(1, ip(9)));
-        assert_eq!(tell(second.clone()), second);
-        assert_eq!(tell(signed(1, 1, ip(3))), second);
-        assert_eq!(tell(unsigned(1, ip(3))), second);
-        let third = signed(1, 3, ip(3));
-        assert_eq!(tell(third.clone()), third);
-    });
-}
-
-#[test]
-fn only_a_node_that_answered_from_where_it_is_said_to_be_is_a_seed() {
-    on_each(Bounds::default(), |store| {
-        store.apply(at(NOW), &[StoreOp::Record(signed(1, 1, ip(1)))]).unwrap();
-        assert_eq!(seed_ids(store), []);
-        store.apply(at(NOW), &[pong(1, ip(2), NOW), ping(1, ip(1), NOW)]).unwrap();
-        assert_eq!(seed_ids(store), []);
-        // It says that it moved to where it answered from.
-        store.apply(at(NOW), &[StoreOp::Record(signed(1, 2, ip(2)))]).unwrap();
-        assert_eq!(seed_ids(store), [id(1)]);
-        // And moved on.
-        store.apply(at(NOW), &[StoreOp::Record(signed(1, 3, ip(3)))]).unwrap();
-        assert_eq!(seed_ids(store), []);
-
-        // An IPv4-mapped address is the IPv4 address.
-        let IpAddr::V4(v4) = ip(3) else { unreachable!() };
-        store.apply(at(NOW), &[pong(1, v4.to_ipv6_mapped().into(), NOW)]).unwrap();
-        assert_eq!(seed_ids(store), [id(1)]);
-
-        let v6: IpAddr = "2001:db8::1".parse().unwrap();
-        store.apply(at(NOW), &[StoreOp::Record(unsigned(2, v6)), pong(2, v6, NOW)]).unwrap();
-        assert_eq!(seed_ids(store), sorted([1, 2]));
-    });
-}
-
-#[test]
-fn a_node_that_was_heard_elsewhere_than_it_signed_is_a_seed_there() {
-    on_each(Bounds::default(), |store| {
-        let heard = SocketAddr::new(ip(7), 30399);
-        let url: Node = format!("enode://{}", key(2).public()).parse().unwrap();
-        let nodes = [signed(1, 1, ip(1)), url, unsigned(3, ip(3))];
-        for node in nodes.map(|node| node.with_udp_endpoint(heard)) {
-            let id = node.id();
-            let pong = StoreOp::Pong { id, ip: ip(7), unix: at(NOW) };
-            store.apply(at(NOW), &[StoreOp::Record(node.clone()), pong]).unwrap();
-            let seeds = some_seeds(store, NOW, DAY, 9);
-            let seed = &seeds.iter().find(|seed| seed.node.id() == id).unwrap().node;
-            assert_eq!(seed.record(), node.record());
-            assert_eq!(seed.tcp_endpoints(), node.tcp_endpoints());
-            assert_eq!(seed.udp_endpoints(), [heard]);
-            store.apply(at(NOW), &[StoreOp::Forget(id)]).unwrap();
-        }
-    });
-}
-
-#[test]
-fn seeds_are_as_young_and_as_many_as_asked_for() {
-    on_each(Bounds::default(), |store| {
-        for n in 0..10 {
-            store.apply(at(NOW), &met(n, NOW - u64::from(n) * DAY)).unwrap();
-        }
-        assert_eq!(seed_ids(store), sorted(0..=5));
-        assert_eq!(some_seeds(store, NOW, 5 * DAY, 3).len(), 3);
-        assert_eq!(some_seeds(store, NOW, 5 * DAY, 0), []);
-        assert_eq!(some_seeds(store, NOW, u64::MAX, 100).len(), 10);
-        // A clock that was set back: what is of the future is young.
-        assert_eq!(some_seeds(store, NOW - 2 * DAY, 0, 100).len(), 3);
-    });
-}
-
-#[test]
-fn which_seeds_is_chance() {
-    on_each(Bounds::default(), |store| {
-        let ops: Vec<_> = (0..100).flat_map(|n| met(n, NOW - u64::from(n))).collect();
-        store.apply(at(NOW), &ops).unwrap();
-        let mut first = Vec::new();
-        for seed in 0..20 {
-            let mut random = Random::from_seed([seed; 32]);
-            let seeds = store.seeds(at(NOW), at(DAY), 5, &mut random).unwrap();
-            first.extend(seeds.iter().map(|seed| seed.node.id()));
-        }
-        first.sort();
-        first.dedup();
-        // 100 draws out of 100; the same five each time would be 5.
-        assert!(first.len() > 40, "{}", first.len());
-    });
-}
-
-#[test]
-fn one_subnet_is_two_seeds_at_most_unless_it_is_ours() {
-    // prefix of addresses, seeds of ten of them
-    let table = [("203.0.112.", 2), ("10.0.0.", 10), ("2001:db8::", 2), ("127.0.0.", 10)];
-    for (prefix, expected) in table {
-        on_each(Bounds::default(), |store| {
-            for n in 1..=10 {
-                let ip = format!("{prefix}{n}").parse().unwrap();
-                store
-                    .apply(at(NOW), &[StoreOp::Record(unsigned(n, ip)), pong(n, ip, NOW)])
-                    .unwrap();
-            }
-            store.apply(at(NOW), &met(77, NOW)).unwrap();
-            assert_eq!(seed_ids(store).len(), expected + 1, "{prefix}");
-        });
-    }
-}
-
-#[test]
-fn strangers_push_out_one_another_and_not_who_answered() {
-    on_each(Bounds { nodes: 20, ..Bounds::default() }, |store| {
-        // Of long ago, but with an answer.
-        for n in 0..5 {
-            store.apply(at(NOW - 4 * DAY), &met(n, NOW - 4 * DAY)).unwrap();
-            store.apply(at(NOW - 4 * DAY), &[pong(10 + n, ip(n), NOW - 4 * DAY)]).unwrap();
-        }
-        for n in 100..300 {
-            let now = NOW - 300 + u64::from(n);
-            let ops = [ping(n, ip(n), now), StoreOp::Record(unsigned(n, ip(n)))];
-            store.apply(at(now), &ops).unwrap();
-            assert!(store.len().unwrap() <= 20);
-        }
-        assert_eq!(seed_ids(store), sorted(0..5));
-        assert_eq!(store.len().unwrap(), 20);
-        // The latest ten strangers are left, and of those that answered all.
-        for n in (0..5).chain(10..15).chain(290..300) {
-            assert!(store.known(&id(n)).unwrap().is_some(), "{n}");
-        }
-
-        // Those that answer push out the strangers, and then who answered from elsewhere.
-        let ops: Vec<_> = (400..415).flat_map(|n| met(n, NOW)).collect();
-        store.apply(at(NOW), &ops).unwrap();
-        assert_eq!(seed_ids(store), sorted((0..5).chain(400..415)));
-        // And then the oldest.
-        store.apply(at(NOW), &met(500, NOW)).unwrap();
-        assert_eq!((store.len().unwrap(), seed_ids(store).len()), (20, 20));
-        assert!(store.known(&id(500)).unwrap().is_some());
-    });
-}
-
-#[test]
-fn who_never_answered_is_dropped_after_a_day_and_who_did_after_thirty() {
-    on_each(Bounds::default(), |store| {
-        store.apply(at(NOW), &met(1, NOW)).unwrap();
-        store.apply(at(NOW), &[pong(2, ip(2), NOW)]).unwrap();
-        // Each way to be known without an answer.
-        store.apply(at(NOW), &[ping(3, ip(3), NOW)]).unwrap();
-        store.apply(at(NOW), &[StoreOp::Record(unsigned(4, ip(4)))]).unwrap();
-        let failures = StoreOp::Failures { id: id(5), ip: ip(5), count: 1 };
-        store.apply(at(NOW), &[failures]).unwrap();
-
-        assert_eq!(store.prune(at(NOW + DAY)).unwrap(), 0);
-        // It still sends PINGs.
-        store.apply(at(NOW + DAY), &[ping(3, ip(3), NOW + DAY)]).unwrap();
-        assert_eq!(store.prune(at(NOW + DAY + 1)).unwrap(), 2);
-        assert_eq!(store.prune(at(NOW + 2 * DAY + 1)).unwrap(), 1);
-        assert_eq!(store.len().unwrap(), 2);
-        assert_eq!(store.prune(at(NOW + 30 * DAY)).unwrap(), 0);
-        assert_eq!(store.prune(at(NOW + 30 * DAY + 1)).unwrap(), 2);
-        assert_eq!(store.len().unwrap(), 0);
-    });
-}
-
-#[test]
-fn times_in_the_future_become_the_present() {
-    on_each(Bounds::default(), |store| {
-        let pong_of = |store: &dyn NodeStore, n| {
-            store.known(&id(n)).unwrap().unwrap().contacts[0].last_pong.unwrap()
-        };
-        // Before they are kept.
-        store.apply(at(NOW), &met(1, NOW + DAY)).unwrap();
-        assert_eq!(pong_of(store, 1), at(NOW));
-        // Kept while the clock was a year ahead.
-        let ahead = NOW + 365 * DAY;
-        store.apply(at(ahead), &met(2, ahead)).unwrap();
-        store.apply(at(ahead), &[ping(3, ip(3), ahead)]).unwrap();
-        assert_eq!(store.prune(at(NOW)).unwrap(), 0);
-        assert_eq!(pong_of(store, 2), at(NOW));
-        assert_eq!(store.prune(at(NOW + 2 * DAY)).unwrap(), 1);
-        assert_eq!(store.prune(at(NOW + 31 * DAY)).unwrap(), 2);
-    });
-}
-
-#[test]
-fn a_replayed_ping_does_not_push_out_an_address_that_answered() {
-    on_each(Bounds::default(), |store| {
-        store.apply(at(NOW), &met(1, NOW - DAY)).unwrap();
-        for n in 100..200 {
-            store.apply(at(NOW), &[ping(1, ip(n), NOW)]).unwrap();
-        }
-        let known = store.known(&id(1)).unwrap().unwrap();
-        assert_eq!(known.contacts.len(), 4);
-        assert_eq!(seed_ids(store), [id(1)]);
     });
 }
 
@@ -424,7 +178,7 @@ fn some_node() -> impl Strategy<Value = Node> {
 fn some_op() -> impl Strategy<Value = StoreOp> {
     let contact = || (0..8_u32, 0..7_u32, NOW - 3 * DAY..NOW + DAY);
     prop_oneof![
-        4 => some_node().prop_map(StoreOp::Record),
+        4 => some_node().prop_map(|node| StoreOp::Record(node.into())),
         2 => contact().prop_map(|(n, place, unix)| ping(n, ip(place), unix)),
         4 => contact().prop_map(|(n, place, unix)| pong(n, ip(place), unix)),
         1 => contact().prop_map(|(n, place, unix)| StoreOp::Failures {
@@ -486,7 +240,7 @@ proptest! {
             for n in 0..8 {
                 prop_assert_eq!(memory.known(&id(n)).unwrap(), disk.known(&id(n)).unwrap());
             }
-            for list in [List::Static, List::Trusted] {
+            for list in List::ALL {
                 prop_assert_eq!(memory.listed(list).unwrap(), disk.listed(list).unwrap());
             }
             for count in [1, 30] {

@@ -19,9 +19,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use peerage_machine::{Instant, Machine as _, Now, Seed};
+use peerage_machine::{Instant, Now, Seed};
 use peerage_peering::envelope::ConnId;
-use peerage_rlpx::{Config, Connection, DisconnectReason, Event, Fault, Local, Role};
+use peerage_rlpx::{Config, Connection, DisconnectReason, Event, Fault, LocalFault, Role};
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     sync::mpsc,
@@ -71,10 +71,6 @@ pub(crate) struct Links {
 }
 
 /// The task of a connection, from its first byte to its last.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all tasks are live, and a box would cost each of them another 100 bytes"
-)]
 pub(crate) enum Task {
     /// Not polled yet.
     Connecting(Option<Box<Connecting>>),
@@ -108,7 +104,7 @@ impl Future for Task {
                     // end nobody hears of would hold its place for ever.
                     let fault = ready!(polled.unwrap_or_else(|_| {
                         tracing::error!("a connection panicked");
-                        Poll::Ready(Fault::Local(Local::Lost))
+                        Poll::Ready(Fault::Local(LocalFault::Lost))
                     }));
                     // Notice before the stream is gone: a peer that does not hang up holds no slot.
                     let _ = live.links.tell.send(Notice::Closed { conn: live.id, fault });
@@ -193,13 +189,16 @@ impl Live {
         self.obey(cx, now);
         self.keep_time(cx, now);
         for _ in 0..ROUNDS {
+            if let Some(fault) = self.poll_events(now) {
+                return Poll::Ready(fault);
+            }
             let sent = self.poll_send(cx, now);
             let received = self.poll_receive(cx, now);
             if !self.machine.is_open() {
                 // Protocols learn of the end while the goodbye is still on its way.
                 self.lanes.close();
             }
-            if let Some(Event::Closed { fault }) = self.machine.poll_event() {
+            if let Some(fault) = self.poll_events(now) {
                 return Poll::Ready(fault);
             }
             match (sent, received) {
@@ -306,23 +305,9 @@ impl Live {
         let mut payload = Vec::new();
         let mut end = None;
         while let Some(event) = self.machine.receive(now, &mut input, &mut payload) {
-            match event {
-                Event::Message { shared, code } => {
-                    let payload = Bytes::from(std::mem::take(&mut payload));
-                    self.lanes.deliver(shared, Message { code, payload });
-                }
-                Event::Identified { key } => {
-                    self.identified = true;
-                    let _ = self.links.tell.send(Notice::Identified { conn: self.id, key });
-                }
-                Event::Ready { hello } => {
-                    let (hello, shared) = (Box::new(hello), self.machine.shared().into());
-                    let _ = self.links.tell.send(Notice::Ready { conn: self.id, hello, shared });
-                }
-                Event::Closed { fault } => {
-                    end = Some(fault);
-                    break;
-                }
+            end = self.on_event(now, event, &mut payload);
+            if end.is_some() {
+                break;
             }
         }
         if self.lanes.flush() && !self.paused {
@@ -334,6 +319,38 @@ impl Live {
         }
         self.keep_warm(now);
         end
+    }
+
+    /// Deals with what the machine has to tell besides what was read. The fault is the end.
+    fn poll_events(&mut self, now: Now) -> Option<Fault> {
+        while let Some(event) = self.machine.poll_event() {
+            let end = self.on_event(now, event, &mut Vec::new());
+            if end.is_some() {
+                return end;
+            }
+        }
+        None
+    }
+
+    /// Deals with an event; a message is taken out of `payload`. The fault is the end.
+    fn on_event(&mut self, now: Now, event: Event, payload: &mut Vec<u8>) -> Option<Fault> {
+        match event {
+            Event::Closed { fault } => return Some(fault),
+            Event::Identified { key } => {
+                self.identified = true;
+                let _ = self.links.tell.send(Notice::Identified { conn: self.id, key });
+            }
+            Event::Message { shared, code } => {
+                let payload = Bytes::from(std::mem::take(payload));
+                self.lanes.deliver(shared, Message { code, payload });
+            }
+            Event::Ready { hello } => {
+                let (hello, shared) = (Box::new(hello), self.machine.shared().into());
+                let _ = self.links.tell.send(Notice::Ready { conn: self.id, hello, shared });
+            }
+            Event::Step(step) => self.machine.handle_step(now, step.run()),
+        }
+        None
     }
 
     /// The stream gives nothing more, or takes nothing more.

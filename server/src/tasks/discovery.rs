@@ -17,7 +17,7 @@ use peerage_discovery::{
     v4::{Config, V4, packet::Target},
 };
 use peerage_machine::{Machine as _, Random};
-use peerage_node::{NetList, Node};
+use peerage_node::{Node, Policy};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{clock::Clock, keeper::Keeper, local::Local, notice::Notice};
@@ -43,7 +43,6 @@ const RESTART: Duration = Duration::from_secs(1);
 pub(crate) struct Plan {
     pub(crate) socket: Socket,
     pub(crate) bootnodes: Vec<Node>,
-    pub(crate) net_restrict: Option<NetList>,
     pub(crate) local: Local,
     /// The sequence number of our record that was published last.
     pub(crate) seq: u64,
@@ -57,6 +56,8 @@ pub(crate) struct Links {
     pub(crate) keeper: Keeper,
     /// How many candidates peering wants.
     pub(crate) wanted: watch::Receiver<usize>,
+    /// Who may be talked to.
+    pub(crate) policy: watch::Receiver<Policy>,
     pub(crate) tell: mpsc::UnboundedSender<Notice>,
     /// What handles show as ourselves.
     pub(crate) shown: watch::Sender<Node>,
@@ -125,6 +126,10 @@ impl Task {
                     let count = (*self.links.wanted.borrow_and_update()).min(1);
                     self.input(&mut driven, Input::Want { count });
                 }
+                Ok(()) = self.links.policy.changed() => {
+                    let policy = self.links.policy.borrow_and_update().clone();
+                    self.input(&mut driven, Input::SetPolicy(policy));
+                }
                 Some(node) = bootnodes.next() => self.input(&mut driven, Input::AddNode(node)),
                 () = self.links.clock.until(wake) => driven.v4.handle_timeout(self.links.clock.now()),
             }
@@ -144,7 +149,7 @@ impl Task {
                 .filter(|node| node.hostname().is_none())
                 .cloned()
                 .collect(),
-            net_restrict: plan.net_restrict.clone(),
+            policy: self.links.policy.borrow_and_update().clone(),
             ..Config::default()
         };
         config.table.has_ipv4 = plan.socket.has_ip4();

@@ -1,65 +1,49 @@
-//! Keeps what outlives a run: gathered for a second, and written where nothing waits for it.
+//! Keeps what outlives a run: carries out what the machine wants written, where nothing waits for
+//! it.
 //!
-//! Not here: what is worth keeping (`peerage-discovery`), and the [store](crate::store).
+//! Not here: what is worth keeping, when it is written and how much at once
+//! (`peerage-discovery`), and the [store](crate::store).
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
-use peerage_discovery::{SeedNode, StoreOp};
-use peerage_machine::Random;
+use peerage_discovery::{
+    SeedNode, StoreOp,
+    store::{Batch, Input, Keeping, List, Output, Step},
+};
+use peerage_machine::{Machine as _, Seed};
 use peerage_node::{Node, NodeId};
 use tokio::{
     sync::{mpsc, oneshot},
-    task::spawn_blocking,
+    task::{JoinError, JoinHandle, spawn_blocking},
 };
 
 use super::clock::Clock;
-use crate::store::{List, NodeStore};
-
-/// How long to gather: each write waits for the disk, and the loss of a second is nothing to
-/// discovery.
-const GATHER: Duration = Duration::from_secs(1);
-
-/// How much is gathered at most: a transaction of a few milliseconds.
-const BATCH: usize = 256;
-
-/// What may wait for a slow disk; more is lost.
-const WAITING: usize = 4_096;
-
-/// How often to drop what is too old.
-const PRUNE: Duration = Duration::from_secs(60 * 60);
-
-/// How many nodes discovery begins with, at most; as many as go-ethereum.
-const SEEDS: usize = 30;
-
-/// How long ago a seed may have answered: as for go-ethereum, five days.
-const SEED_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-
-/// Something to be kept, or to be told of what is.
-enum Keep {
-    List(List, Box<Node>),
-    Op(Box<StoreOp>),
-    Seeds(oneshot::Sender<Vec<SeedNode>>),
-    Unlist(List, NodeId),
-}
+use crate::store::NodeStore;
 
 /// Hands over what is to be kept. What is kept ends when the last of these is dropped.
 #[derive(Clone)]
-pub(crate) struct Keeper(mpsc::Sender<Keep>);
+pub(crate) struct Keeper(mpsc::UnboundedSender<Keep>);
+
+/// Something to be kept, or to be told of what is.
+enum Keep {
+    Input(Input),
+    Seeds(oneshot::Sender<Vec<SeedNode>>),
+}
 
 impl Keeper {
     /// Something that discovery wants kept.
     pub(crate) fn op(&self, op: StoreOp) {
-        self.keep(Keep::Op(Box::new(op)));
+        self.keep(Keep::Input(Input::Op(op)));
     }
 
     /// A node that the user adds to a list.
     pub(crate) fn list(&self, list: List, node: Node) {
-        self.keep(Keep::List(list, Box::new(node)));
+        self.keep(Keep::Input(Input::AddListed { list, node: Box::new(node) }));
     }
 
     /// A node that the user takes off a list.
     pub(crate) fn unlist(&self, list: List, id: NodeId) {
-        self.keep(Keep::Unlist(list, id));
+        self.keep(Keep::Input(Input::RemoveListed { list, id }));
     }
 
     /// Nodes to begin with.
@@ -70,123 +54,154 @@ impl Keeper {
     }
 
     fn keep(&self, keep: Keep) {
-        if self.0.try_send(keep).is_err() {
-            tracing::warn!("the disk is too slow or has failed: something is not kept");
+        if self.0.send(keep).is_err() {
+            tracing::warn!("the node database has failed: something is not kept");
         }
     }
 }
 
 /// The task that keeps.
 pub(crate) struct Task {
-    keeps: mpsc::Receiver<Keep>,
-    state: State,
+    clock: Clock,
+    machine: Keeping,
+    /// Unbounded, as taking from it never waits for the disk; the machine bounds what does.
+    keeps: mpsc::UnboundedReceiver<Keep>,
+    /// Who waits for seeds, in the order of their questions.
+    asked: VecDeque<oneshot::Sender<Vec<SeedNode>>>,
+    store: Store,
 }
 
-/// What goes to the thread that may block, and comes back.
-struct State {
+/// Where the store is.
+///
+/// ```text
+///          a batch is to be written
+///   Here ----------------------------> Away
+///        <----------------------------
+///          it is written
+/// ```
+enum Store {
+    Here(Box<dyn NodeStore>),
+    /// On a thread that may block.
+    Away(JoinHandle<Written>),
+}
+
+/// What comes back from that thread.
+struct Written {
     store: Box<dyn NodeStore>,
-    clock: Clock,
-    random: Random,
-    batch: Vec<Keep>,
+    /// If they were asked for.
+    seeds: Option<Vec<SeedNode>>,
 }
 
 impl Task {
-    pub(crate) fn new(store: Box<dyn NodeStore>, clock: Clock, random: Random) -> (Self, Keeper) {
-        let (sender, keeps) = mpsc::channel(WAITING);
-        let state = State { store, clock, random, batch: Vec::new() };
-        (Self { keeps, state }, Keeper(sender))
+    pub(crate) fn new(store: Box<dyn NodeStore>, clock: Clock, seed: Seed) -> (Self, Keeper) {
+        let (sender, keeps) = mpsc::unbounded_channel();
+        let machine = Keeping::new(seed);
+        let asked = VecDeque::new();
+        (Self { clock, machine, keeps, asked, store: Store::Here(store) }, Keeper(sender))
     }
 
     /// Keeps until nobody is left who has something to be kept, and everything is.
     pub(crate) async fn run(self) {
-        let Self { mut keeps, mut state } = self;
-        let clock = state.clock;
-        let mut prune = clock.now().mono;
+        let Self { clock, mut machine, mut keeps, mut asked, mut store } = self;
+        let mut has_ended = false;
         loop {
-            let is_last = gather(clock, &mut keeps, &mut state.batch).await;
-            let is_due = prune <= clock.now().mono;
-            if is_due {
-                prune = clock.after(PRUNE);
+            while let Some(output) = machine.poll_output() {
+                match output {
+                    Output::Lost => tracing::warn!("the disk is too slow: something is not kept"),
+                    Output::Stopped => return store.close().await,
+                    Output::Write(batch) => store = store.write(batch),
+                }
             }
-            // Dropped there too, as closing a file may block.
-            let written = spawn_blocking(move || {
-                state.write(is_due);
-                (!is_last).then_some(state)
-            });
-            state = match written.await {
-                Ok(Some(state)) => state,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "the node database failed: nothing is kept any more");
-                    return;
+            let wake = machine.poll_timeout();
+            let input = tokio::select! {
+                written = store.written() => match written {
+                    Ok(Written { store: back, seeds }) => {
+                        store = Store::Here(back);
+                        if let Some(seeds) = seeds && let Some(done) = asked.pop_front() {
+                            // Fails if who asked has gone.
+                            let _ = done.send(seeds);
+                        }
+                        Input::Written
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the node database failed: nothing is kept any more");
+                        return;
+                    }
+                },
+                keep = keeps.recv(), if !has_ended => match keep {
+                    Some(Keep::Input(input)) => input,
+                    Some(Keep::Seeds(done)) => {
+                        asked.push_back(done);
+                        Input::WantSeeds
+                    }
+                    None => {
+                        has_ended = true;
+                        Input::Stop
+                    }
+                },
+                () = clock.until(wake) => {
+                    machine.handle_timeout(clock.now());
+                    continue;
                 }
             };
+            machine.handle_input(clock.now(), input);
         }
     }
 }
 
-/// Fills `batch` with what comes in a second. Whether nothing will ever come again.
-async fn gather(clock: Clock, keeps: &mut mpsc::Receiver<Keep>, batch: &mut Vec<Keep>) -> bool {
-    let mut deadline = None;
-    while batch.len() < BATCH {
-        let next = match deadline {
-            None => keeps.recv().await,
-            Some(deadline) => match clock.timeout_at(deadline, keeps.recv()).await {
-                Ok(next) => next,
-                Err(_) => return false,
-            },
+impl Store {
+    /// Begins to write.
+    fn write(self, batch: Batch) -> Self {
+        match self {
+            Self::Here(mut store) => Self::Away(spawn_blocking(move || {
+                let seeds = write(&mut *store, batch);
+                Written { store, seeds }
+            })),
+            Self::Away(_) => unreachable!("because one batch is written at a time"),
+        }
+    }
+
+    /// Waits until a batch is written; for ever, if none is.
+    ///
+    /// Cancel safe.
+    async fn written(&mut self) -> Result<Written, JoinError> {
+        match self {
+            Self::Here(_) => std::future::pending().await,
+            Self::Away(written) => written.await,
+        }
+    }
+
+    /// Lets go of the store. Closing a file may block.
+    async fn close(self) {
+        // Fails if the runtime ends, which closes it too.
+        let _ = spawn_blocking(move || drop(self)).await;
+    }
+}
+
+/// Carries out a batch. The seeds, if they were asked for: none where they cannot be read.
+fn write(store: &mut dyn NodeStore, batch: Batch) -> Option<Vec<SeedNode>> {
+    let now = batch.unix;
+    let mut seeds = None;
+    for step in batch.steps {
+        let (done, what) = match step {
+            Step::AddListed { list, node } => {
+                (store.add_listed(list, &node).map(drop), "a list of nodes was not kept")
+            }
+            Step::Apply(ops) => (store.apply(now, &ops), "what discovery knows was not kept"),
+            Step::Prune => (store.prune(now).map(drop), "the node database could not be tidied up"),
+            Step::RemoveListed { list, id } => {
+                (store.remove_listed(list, &id).map(drop), "a list of nodes was not kept")
+            }
+            Step::Seeds { max_age, count, mut random } => {
+                let chosen = store.seeds(now, max_age, count, &mut random);
+                let chosen = chosen.map(|chosen| seeds.insert(chosen)).map(drop);
+                seeds.get_or_insert_default();
+                (chosen, "nodes of the last run could not be read")
+            }
         };
-        let Some(keep) = next else { return true };
-        // Somebody waits for these.
-        let is_urgent = matches!(keep, Keep::Seeds(_));
-        batch.push(keep);
-        if is_urgent {
-            return false;
-        }
-        deadline.get_or_insert_with(|| clock.after(GATHER));
-    }
-    false
-}
-
-impl State {
-    fn write(&mut self, is_prune_due: bool) {
-        let now = self.clock.now().unix;
-        let mut ops = Vec::with_capacity(self.batch.len());
-        let mut asked = Vec::new();
-        for keep in std::mem::take(&mut self.batch) {
-            let listed = match keep {
-                Keep::List(list, node) => self.store.add_listed(list, &node),
-                Keep::Op(op) => {
-                    ops.push(*op);
-                    continue;
-                }
-                Keep::Seeds(done) => {
-                    asked.push(done);
-                    continue;
-                }
-                Keep::Unlist(list, id) => self.store.remove_listed(list, &id),
-            };
-            if let Err(error) = listed {
-                tracing::warn!(%error, "a list of nodes was not kept");
-            }
-        }
-        if !ops.is_empty()
-            && let Err(error) = self.store.apply(now, &ops)
-        {
-            tracing::warn!(%error, "what discovery knows was not kept");
-        }
-        if is_prune_due && let Err(error) = self.store.prune(now) {
-            tracing::warn!(%error, "the node database could not be tidied up");
-        }
-        for done in asked {
-            let seeds = self.store.seeds(now, SEED_AGE, SEEDS, &mut self.random);
-            let seeds = seeds.unwrap_or_else(|error| {
-                tracing::warn!(%error, "nodes of the last run could not be read");
-                Vec::new()
-            });
-            // Fails if whoever asked has gone.
-            // Fails if whoever asked has gone.
-            let _ = done.send(seeds);
+        if let Err(error) = done {
+            tracing::warn!(%error, "{what}");
         }
     }
+    seeds
 }

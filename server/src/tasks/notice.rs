@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use peerage_node::{Node, NodeId, PublicKey};
+use peerage_node::{NetList, Node, NodeId, PublicKey};
 use peerage_peering::envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId};
 use peerage_rlpx::{Fault, Hello, Shared};
 use tokio::sync::oneshot;
@@ -28,6 +28,8 @@ pub(crate) enum Notice {
     Located { locate: LocateId, node: Option<Box<Node>> },
     /// A name was resolved.
     Resolved { resolve: ResolveId, addresses: Vec<IpAddr> },
+    /// The user changes which networks nodes may be in.
+    Restrict(Option<NetList>),
     /// End everything.
     Stop,
     /// The user brings a stream.

@@ -9,7 +9,7 @@ mod carry;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, PublicKey};
+use peerage_node::{NodeId, Policy, PublicKey};
 use peerage_peering::{
     Names, NamesInput, Server as Peering,
     envelope::{ConnId, DialId, Input},
@@ -71,6 +71,7 @@ pub(crate) struct Links {
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) wanted: watch::Sender<usize>,
+    pub(crate) policy: watch::Sender<Policy>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) roster: Arc<Roster>,
     /// Every task of the server but this one.
@@ -101,6 +102,7 @@ pub(crate) struct Task {
     stopping: watch::Sender<bool>,
     stopped: watch::Sender<bool>,
     wanted: watch::Sender<usize>,
+    policy: watch::Sender<Policy>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,
     /// Bounded as peering bounds connections.
@@ -195,6 +197,7 @@ impl Task {
             stopping: links.stopping,
             stopped: links.stopped,
             wanted: links.wanted,
+            policy: links.policy,
             events: links.events,
             roster: links.roster,
             conns: BTreeMap::new(),
@@ -299,6 +302,10 @@ impl Task {
             }
             Notice::Resolved { resolve, addresses } => {
                 self.on_names(NamesInput::Answered { resolve, addresses });
+            }
+            Notice::Restrict(networks) => {
+                let policy = self.peering.policy().clone().with_net_restrict(networks);
+                self.input(Input::SetPolicy { policy });
             }
             Notice::Trust(node) => {
                 let id = node.id();

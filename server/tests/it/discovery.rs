@@ -92,6 +92,24 @@ async fn a_server_answers_pings_requests_and_lookups_of_another() {
 }
 
 #[tokio::test]
+async fn a_net_restriction_that_is_set_holds_for_discovery_too() {
+    let server = boot_node(1).await;
+    let asking = Server::builder(key(2)).discovery(DiscoveryConfig::default());
+    let asking = asking.start().await.unwrap();
+    let mut events = server.subscribe();
+    asking.ping_v4(server.local_node()).await.unwrap();
+    let known = discovered(&mut events, asking.local_node().id()).await;
+    server.set_net_restrict(Some("10.0.0.0/8".parse().unwrap()));
+    loop {
+        let event = events.next().await.expect("because the server runs");
+        if matches!(event, Event::NodeDropped { id } if id == known.id()) {
+            break;
+        }
+    }
+    assert_eq!(asking.ping_v4(server.local_node()).await, Err(DiscoveryError::NoAnswer));
+}
+
+#[tokio::test]
 async fn garbage_and_errors_of_the_network_do_not_end_discovery() {
     let server = boot_node(1).await;
     let address = server.discovery_addr().unwrap();

@@ -1,7 +1,8 @@
 //! Who is let in, over real connections: the decisions themselves are tested in `peerage-peering`.
 
 use peerage::{
-    DialFailure, DisconnectReason, Event, Fault, Limits, Local, Node, Refusal, Server, Slot,
+    DialFailure, DisconnectReason, Event, Fault, Forbidden, Limits, LocalFault, Node, Refusal,
+    Server, Slot,
 };
 
 use crate::common::*;
@@ -65,7 +66,7 @@ async fn removing_a_static_node_disconnects_it_and_says_why() {
     let (here, there) =
         (dropped(&mut pair.dialing_events).await, dropped(&mut pair.listening_events).await);
     let Event::PeerDropped { fault, by_us: true, .. } = here else { panic!("{here:?}") };
-    assert_eq!(fault, Fault::Local(Local::Disconnected(DisconnectReason::Requested)));
+    assert_eq!(fault, Fault::Local(LocalFault::Disconnected(DisconnectReason::Requested)));
     let Event::PeerDropped { fault, by_us: false, .. } = there else { panic!("{there:?}") };
     assert_eq!(fault, Fault::Remote(DisconnectReason::Requested));
     assert_eq!((pair.dialing.peer_count(), pair.listening.peer_count()), (0, 0));
@@ -100,9 +101,42 @@ async fn an_address_outside_the_net_restriction_is_refused_without_a_byte() {
     let here = Server::builder(key(2)).start().await.unwrap();
     let mut events = here.subscribe();
     here.add_static(there.local_node());
-    let lost = Fault::Local(Local::Lost);
+    let lost = Fault::Local(LocalFault::Lost);
     assert_eq!(dial_failure(&mut events).await, DialFailure::Handshake(lost));
     let event = refusals.next().await.unwrap();
     let Event::Refused { why, .. } = event else { panic!("{event:?}") };
-    assert_eq!(why, Refusal::NetRestricted);
+    assert_eq!(why, Refusal::Forbidden(Forbidden::NetRestricted));
+}
+
+#[tokio::test]
+async fn a_net_restriction_ends_and_refuses_connections_from_when_it_is_set_until_it_is_lifted() {
+    let mut pair = pair().await;
+    pair.listening.set_net_restrict(Some("10.0.0.0/8".parse().unwrap()));
+    let there = dropped(&mut pair.dialing_events).await;
+    let Event::PeerDropped { fault, by_us: false, .. } = there else { panic!("{there:?}") };
+    assert_eq!(fault, Fault::Remote(DisconnectReason::Requested));
+    assert!(pair.there.channel.recv().await.is_none());
+    loop {
+        // The other end dials again and again.
+        let event = pair.listening_events.next().await.unwrap();
+        if let Event::Refused { why, .. } = event {
+            assert_eq!(why, Refusal::Forbidden(Forbidden::NetRestricted));
+            break;
+        }
+    }
+    pair.listening.set_net_restrict(None);
+    added(&mut pair.listening_events).await;
+}
+
+#[tokio::test]
+async fn a_net_restriction_that_is_set_holds_for_dials_too() {
+    let mut pair = pair().await;
+    pair.dialing.set_net_restrict(Some("10.0.0.0/8".parse().unwrap()));
+    let here = dropped(&mut pair.dialing_events).await;
+    let Event::PeerDropped { fault, by_us: true, .. } = here else { panic!("{here:?}") };
+    assert_eq!(fault, Fault::Local(LocalFault::Disconnected(DisconnectReason::Requested)));
+    let forbidden = DialFailure::Forbidden(Forbidden::NetRestricted);
+    assert_eq!(dial_failure(&mut pair.dialing_events).await, forbidden);
+    pair.dialing.set_net_restrict(None);
+    added(&mut pair.dialing_events).await;
 }

@@ -367,7 +367,7 @@ async fn a_dialer_or_stream_that_panics_fails_and_keeps_no_place() {
     let server = Server::builder(key(1)).dialer(Panics).start().await.unwrap();
     let mut events = server.subscribe();
     let ended = server.connect_stream(Panics, Direction::Inbound).await;
-    assert_eq!(ended, Err(ConnectError::Failed(Fault::Local(peerage::Local::Lost))));
+    assert_eq!(ended, Err(ConnectError::Failed(Fault::Local(peerage::LocalFault::Lost))));
     let address = "192.0.2.1:30303".parse().unwrap();
     server.add_static(Node::from_endpoint(*key(2).public(), address, None));
     let why = dial_failure(&mut events).await;

@@ -1,7 +1,6 @@
 //! One RLPx connection of an adversary: the shipping machine, admitted everything, at a pace of its
 //! own.
 
-use peerage_machine::Machine as _;
 use peerage_node::NodeId;
 use peerage_rlpx::{Connection, DisconnectReason, Event};
 
@@ -115,8 +114,13 @@ impl Line {
                     None => return false,
                 }
             }
-            if machine.poll_event().is_some() {
-                return false;
+            match machine.poll_event() {
+                Some(Event::Step(step)) => {
+                    machine.handle_step(now, step.run());
+                    continue;
+                }
+                Some(_) => return false,
+                None => {}
             }
             let budget = machine.read_budget().min(self.reads.left);
             let mut bytes = match io.read(socket, budget) {
@@ -135,6 +139,7 @@ impl Line {
                     Event::Closed { .. } => return false,
                     Event::Identified { .. } | Event::Ready { .. } => machine.admit(now),
                     Event::Message { .. } => {}
+                    Event::Step(step) => machine.handle_step(now, step.run()),
                 }
             }
             if machine.is_open() && !was_open {

@@ -90,6 +90,9 @@ impl Node {
                     io.report(&NodeFact::Dropped { conn, id });
                 }
             }
+            Output::PolicyChanged { policy } => {
+                self.ask_discovery(io, Question::SetPolicy(policy));
+            }
             Output::Proceed { conn } => self.begin(io, conn, Role::Recipient),
             Output::Refuse { conn, .. } => {
                 self.seen.refused += 1;

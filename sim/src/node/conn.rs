@@ -1,6 +1,6 @@
 //! The task of one connection: moves bytes between a stream and the machine, as in the server.
 
-use peerage_machine::{Machine as _, Now};
+use peerage_machine::Now;
 use peerage_peering::envelope::{ConnId, Input};
 use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role, SendError};
 
@@ -208,8 +208,13 @@ impl Conn {
                     None => turns.write_failed = true,
                 }
             }
-            if let Some(Event::Closed { fault }) = machine.poll_event() {
-                return Turn::Closed(fault);
+            match machine.poll_event() {
+                Some(Event::Closed { fault }) => return Turn::Closed(fault),
+                Some(Event::Step(step)) => {
+                    machine.handle_step(now, step.run());
+                    continue;
+                }
+                _ => {}
             }
             let budget = machine.read_budget().min(READ_SIZE);
             if budget == 0 && !turns.write_failed {
@@ -266,6 +271,10 @@ impl Conn {
                     return Some(Turn::Message(*local.unwrap_or(&usize::MAX), code));
                 }
                 Event::Closed { fault } => return Some(Turn::Closed(fault)),
+                Event::Step(step) => {
+                    machine.handle_step(now, step.run());
+                    continue;
+                }
             };
             io.mail(&mut self.reports, Box::new(Mail::Peering(told)));
         }

@@ -1,74 +1,235 @@
-//! What a node keeps over restarts: the simulator's node database.
+//! What a node keeps over restarts: the shipping rows, and a disk that is late.
+//!
+//! Nobody sees the disk but its node, so it needs no alarms: whatever was due has been done before
+//! anything else is told to it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use peerage_discovery::{SeedNode, StoreOp};
-use peerage_machine::Random;
-use peerage_node::{Node, NodeId};
+use peerage_discovery::{
+    SeedNode, StoreOp,
+    store::{Batch, Input, Keeping, Output, Shelf, Step},
+};
+use peerage_machine::{Instant, Machine as _, Now, Random, Seed};
 
-/// How many nodes discovery begins with, at most; as in the server.
-pub(super) const SEEDS: usize = 30;
+use crate::world::Crash;
 
-/// How long ago a seed may have answered; as in the server.
-const SEED_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// How long a write may take: two flushes of a disk that turns.
+const FLUSH: Duration = Duration::from_millis(50);
 
-/// How many nodes are kept.
-const MAX_NODES: usize = 512;
-
-/// Nodes that were met, and the sequence number of our record.
+/// A node's database: what is on the disk, and what is on its way there.
 #[derive(Debug, Default)]
 pub(crate) struct NodeDb {
-    nodes: BTreeMap<NodeId, Row>,
-    pub(crate) seq: u64,
+    shelf: Shelf,
+    state: State,
 }
 
+/// ```text
+///           the node starts
+///   Closed ----------------> Open
+///          <----------------
+///           the node has stopped, or crashes
+/// ```
 #[derive(Debug, Default)]
-struct Row {
-    node: Option<Node>,
-    pong: Option<Duration>,
+enum State {
+    /// No node runs.
+    #[default]
+    Closed,
+    Open(Box<Open>),
+}
+
+/// What is lost if the node crashes.
+#[derive(Debug)]
+struct Open {
+    keeping: Keeping,
+    /// The disk's, for how long it takes.
+    random: Random,
+    /// What was handed to the system, and when it is on the disk.
+    writing: Option<(Instant, Batch)>,
 }
 
 impl NodeDb {
-    pub(crate) fn apply(&mut self, op: StoreOp) {
-        match op {
-            StoreOp::Record(node) => {
-                let id = node.id();
-                self.row(id).node = Some(node);
-            }
-            StoreOp::Pong { id, unix, .. } => self.row(id).pong = Some(unix),
-            StoreOp::Forget(id) => {
-                self.nodes.remove(&id);
-            }
-            StoreOp::Seq(seq) => self.seq = seq,
-            StoreOp::Failures { .. } | StoreOp::Ping { .. } => {}
+    /// A node starts: with these nodes to begin with.
+    pub(super) fn open(&mut self, now: Now, seed: Seed) -> Vec<SeedNode> {
+        let mut random = Random::from_seed(seed);
+        let keeping = Keeping::new(random.fork());
+        let mut open = Open { keeping, random, writing: None };
+        open.tell(now, Input::WantSeeds);
+        // Read at once: the system has had the file in memory since it was checked.
+        let seeds = open.writing.take().map(|(_, batch)| write(&mut self.shelf, batch));
+        open.tell(now, Input::Written);
+        self.state = State::Open(Box::new(open));
+        seeds.unwrap_or_default()
+    }
+
+    /// Writes which sequence number our record has, before anybody sees it.
+    pub(super) fn state_seq(&mut self, now: Now, seq: u64) {
+        self.shelf.apply(now.unix, &[StoreOp::Seq(seq)]);
+    }
+
+    /// Discovery wants something kept.
+    pub(super) fn op(&mut self, now: Now, op: StoreOp) {
+        if let State::Open(open) = &mut self.state {
+            open.catch_up(now, &mut self.shelf);
+            open.tell(now, Input::Op(op));
         }
     }
 
-    /// Nodes to begin with: any that answered lately.
-    pub(crate) fn seeds(&self, unix: Duration, random: &mut Random) -> Vec<SeedNode> {
-        let is_fresh = |pong: Duration| unix.saturating_sub(pong) < SEED_AGE;
-        let mut seeds: Vec<SeedNode> = self
-            .nodes
-            .values()
-            .filter_map(|row| {
-                let last_pong = row.pong.filter(|pong| is_fresh(*pong))?;
-                Some(SeedNode { node: row.node.clone()?, last_pong })
-            })
-            .collect();
-        while seeds.len() > SEEDS {
-            let out = random.below(seeds.len() as u64);
-            seeds.swap_remove(usize::try_from(out).unwrap_or(0));
-        }
-        seeds
-    }
-
-    fn row(&mut self, id: NodeId) -> &mut Row {
-        if self.nodes.len() >= MAX_NODES && !self.nodes.contains_key(&id) {
-            let oldest = self.nodes.iter().min_by_key(|(id, row)| (row.pong, **id));
-            if let Some(oldest) = oldest.map(|(id, _)| *id) {
-                self.nodes.remove(&oldest);
+    /// The node stops: everything is written.
+    pub(super) fn close(&mut self, now: Now) {
+        if let State::Open(mut open) = std::mem::take(&mut self.state) {
+            open.catch_up(now, &mut self.shelf);
+            open.tell(now, Input::Stop);
+            while let Some((_, batch)) = open.writing.take() {
+                write(&mut self.shelf, batch);
+                open.tell(now, Input::Written);
             }
         }
-        self.nodes.entry(id).or_default()
+    }
+
+    /// The node crashes. What was gathered is lost. What was being written is lost without power;
+    /// else the system has all of it.
+    pub(super) fn crash(&mut self, now: Now, how: Crash) {
+        if let State::Open(mut open) = std::mem::take(&mut self.state) {
+            open.catch_up(now, &mut self.shelf);
+            if let (Crash::Process, Some((_, batch))) = (how, open.writing) {
+                write(&mut self.shelf, batch);
+            }
+        }
+    }
+
+    /// The sequence number of our record that was written last; 0 if none was.
+    pub(super) fn seq(&self) -> u64 {
+        self.shelf.local_seq().unwrap_or(0)
+    }
+}
+
+impl Open {
+    /// Does everything that was due until now, at its time.
+    fn catch_up(&mut self, now: Now, shelf: &mut Shelf) {
+        let at = |due: Instant| {
+            let ago = now.mono.saturating_since(due);
+            Now { mono: due, unix: now.unix.saturating_sub(ago) }
+        };
+        loop {
+            if let Some((until, batch)) = self.writing.take_if(|(until, _)| *until <= now.mono) {
+                write(shelf, batch);
+                self.tell(at(until), Input::Written);
+            } else if let Some(due) = self.keeping.poll_timeout().filter(|due| *due <= now.mono) {
+                self.keeping.handle_timeout(at(due));
+                self.drain(at(due));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Now, input: Input) {
+        self.keeping.handle_input(now, input);
+        self.drain(now);
+    }
+
+    fn drain(&mut self, now: Now) {
+        while let Some(output) = self.keeping.poll_output() {
+            if let Output::Write(batch) = output {
+                let nanos = u64::try_from(FLUSH.as_nanos()).unwrap_or(u64::MAX);
+                let took = Duration::from_nanos(self.random.below(nanos));
+                self.writing = Some((now.mono + took, batch));
+            }
+        }
+    }
+}
+
+/// Carries out a batch: the seeds, if they were asked for.
+fn write(shelf: &mut Shelf, batch: Batch) -> Vec<SeedNode> {
+    let now = batch.unix;
+    let mut seeds = Vec::new();
+    for step in batch.steps {
+        match step {
+            Step::Apply(ops) => shelf.apply(now, &ops),
+            Step::Prune => drop(shelf.prune(now)),
+            Step::Seeds { max_age, count, mut random } => {
+                seeds = shelf.seeds(now, max_age, count, &mut random);
+            }
+            // What a user's lists have at the start is in the settings of the node.
+            Step::AddListed { .. } | Step::RemoveListed { .. } => {}
+        }
+    }
+    seeds
+}
+
+#[cfg(test)]
+mod tests {
+    use peerage_node::{Node, SecretKey};
+
+    use super::*;
+
+    const DAY: u64 = 24 * 60 * 60;
+
+    fn at(millis: u64) -> Now {
+        let mono = Instant::from_nanos(millis * 1_000_000);
+        Now { mono, unix: Duration::from_secs(400 * DAY) + Duration::from_millis(millis) }
+    }
+
+    fn open() -> NodeDb {
+        let mut db = NodeDb::default();
+        assert!(db.open(at(0), [1; 32]).is_empty());
+        db
+    }
+
+    /// A node that was met, as discovery tells of it.
+    fn meet(db: &mut NodeDb, millis: u64, n: u8) {
+        let key = *SecretKey::from_bytes(&[n; 32]).unwrap().public();
+        let node = Node::from_endpoint(key, ([50, 0, n, 1], 30303).into(), Some(30303));
+        let (id, ip) = (node.id(), [50, 0, n, 1].into());
+        db.op(at(millis), StoreOp::Record(node.into()));
+        db.op(at(millis), StoreOp::Pong { id, ip, unix: at(millis).unix });
+    }
+
+    fn seeds_after(mut db: NodeDb, millis: u64) -> usize {
+        db.open(at(millis), [2; 32]).len()
+    }
+
+    #[test]
+    fn what_was_gathered_is_lost_in_a_crash_and_what_was_written_is_not() {
+        for how in [Crash::Process, Crash::Power] {
+            let mut db = open();
+            meet(&mut db, 1_000, 1);
+            meet(&mut db, 5_000, 2);
+            db.crash(at(5_900), how);
+            assert_eq!(seeds_after(db, 6_000), 1, "{how:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_being_written_is_lost_only_with_the_power() {
+        for (how, expected) in [(Crash::Process, 1), (Crash::Power, 0)] {
+            let mut db = open();
+            meet(&mut db, 1_000, 1);
+            // The write begins, and takes a while.
+            db.crash(at(2_000), how);
+            assert_eq!(seeds_after(db, 3_000), expected, "{how:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_stops_loses_nothing() {
+        let mut db = open();
+        for n in 1..=20 {
+            meet(&mut db, 1_000, n);
+        }
+        db.op(at(1_000), StoreOp::Seq(7));
+        assert_eq!(db.seq(), 0);
+        db.close(at(1_001));
+        assert_eq!(db.seq(), 7);
+        assert_eq!(seeds_after(db, 2_000), 20);
+    }
+
+    #[test]
+    fn what_nobody_looked_at_was_written_in_its_time() {
+        let mut db = open();
+        meet(&mut db, 1_000, 1);
+        meet(&mut db, 100_000, 2);
+        db.crash(at(100_001), Crash::Power);
+        assert_eq!(seeds_after(db, 200_000), 1);
     }
 }

@@ -24,14 +24,15 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    pub(super) fn new(io: &mut Io<'_>, db: &NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
+    pub(super) fn new(io: &mut Io<'_>, db: &mut NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
         let mut random = Random::from_seed(seed);
         let now = io.now();
-        let seeds = db.seeds(now.unix, &mut random);
+        let v4_seed = random.fork();
+        let seeds = db.open(now, random.fork());
         for seed in &seeds {
             io.report(&NodeFact::Seed { udp: seed.node.udp_endpoints() });
         }
-        let mut local = LocalRecord::new(spec.key.clone(), db.seq);
+        let mut local = LocalRecord::new(spec.key.clone(), db.seq());
         let fits = "because an address and ports fit into an empty record";
         let stated = io.ips().iter().copied().filter(|_| spec.knows_address).collect::<Vec<_>>();
         for ip in &stated {
@@ -45,7 +46,8 @@ impl Discovery {
         let mut config = spec.discovery.clone().unwrap_or_default();
         config.table.has_ipv4 = io.ips().iter().any(IpAddr::is_ipv4);
         config.table.has_ipv6 = io.ips().iter().any(IpAddr::is_ipv6);
-        let mut v4 = V4::new(config, spec.key.clone(), local, seeds, now, random.fork());
+        let mut v4 = V4::new(config, spec.key.clone(), local, seeds, now, v4_seed);
+        db.state_seq(now, v4.local_record().seq());
         for ip in stated {
             let change = match ip {
                 IpAddr::V4(ip) => LocalChange::Ip4(Some(ip)),
@@ -73,9 +75,13 @@ impl Node {
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
         let now = io.now();
         match (&mut self.discovery, question) {
-            (None, Question::Want(_)) => {}
+            (None, Question::SetPolicy(_) | Question::Want(_)) => {}
             (None, Question::Resolve { locate, .. }) => {
                 self.mail_peering(io, Input::Located { locate, node: None });
+            }
+            (Some(discovery), Question::SetPolicy(policy)) => {
+                discovery.v4.handle_input(now, Asked::SetPolicy(policy));
+                self.drain_discovery(io, db);
             }
             (Some(discovery), Question::Want(count)) => {
                 discovery.v4.handle_input(now, Asked::Want { count });
@@ -110,7 +116,7 @@ impl Node {
                         io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                     }
                 }
-                Output::Store(op) => db.apply(op),
+                Output::Store(op) => db.op(io.now(), op),
                 Output::LookupDone { .. }
                 | Output::LookupStep { .. }
                 | Output::NodeAdded(_)

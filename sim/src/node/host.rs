@@ -2,8 +2,10 @@
 
 use std::{any::Any, rc::Rc};
 
+use peerage_machine::Now;
+
 use super::{Mail, Node, NodeDb, NodeFact, NodeSpec};
-use crate::world::{self, HostEvent, Io, Program};
+use crate::world::{self, Crash, HostEvent, Io, Program};
 
 /// Where the type of a packet of discovery v4 stands: behind hash and signature.
 pub(super) const TYPE_AT: usize = 97;
@@ -31,6 +33,7 @@ impl NodeHost {
         let node = self.running.as_mut()?;
         let done = act(node, io, &mut self.db);
         if node.is_over() {
+            self.db.close(io.now());
             io.exit();
         }
         Some(done)
@@ -39,7 +42,7 @@ impl NodeHost {
 
 impl Program for NodeHost {
     fn on_start(&mut self, io: &mut Io<'_>) {
-        let has_database = self.db.seq > 0;
+        let has_database = self.db.seq() > 0;
         io.report(&NodeFact::Starts { id: self.spec.id(), has_database });
         let node = Node::start(io, &mut self.db, self.spec.clone());
         self.running = Some(Box::new(node));
@@ -62,7 +65,8 @@ impl Program for NodeHost {
         self.run(io, |node, io, _| node.stop(io));
     }
 
-    fn on_down(&mut self) {
+    fn on_down(&mut self, now: Now, how: Crash) {
+        self.db.crash(now, how);
         self.running = None;
     }
 

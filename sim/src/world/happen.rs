@@ -148,7 +148,7 @@ impl World {
         let found = &mut self.hosts[host.index()];
         found.deferred = None;
         found.has_exited = false;
-        found.program.on_down();
+        found.program.on_down(found.clock.now(self.now), how);
         self.note(host, 7, "is down");
     }
 

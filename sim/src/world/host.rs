@@ -5,12 +5,13 @@
 
 use std::{any::Any, fmt, net::IpAddr};
 
-use peerage_machine::Random;
+use peerage_machine::{Now, Random};
 
 use super::{
     clock::HostClock,
     event::{HostEvent, Mail},
     io::Io,
+    net::Crash,
 };
 
 /// A host of a world, from 0 in the order in which they were added.
@@ -55,8 +56,10 @@ pub trait Program: Any + fmt::Debug {
         io.exit();
     }
 
-    /// The host is down: the program has exited or crashed.
-    fn on_down(&mut self) {}
+    /// The host is down: the program has exited or crashed, at this time of its clocks.
+    fn on_down(&mut self, now: Now, how: Crash) {
+        let _ = (now, how);
+    }
 
     /// What a datagram is, for a line of the trace.
     fn describe(&self, datagram: &[u8]) -> String {

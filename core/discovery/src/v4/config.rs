@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_node::{NetList, Node};
+use peerage_node::{Node, Policy};
 
 use crate::{LimiterConfig, TableConfig};
 
@@ -12,8 +12,8 @@ pub struct Config {
     /// Nodes to begin with, and to come back to when no other is known. Names are resolved by the
     /// driver.
     pub bootnodes: Vec<Node>,
-    /// If set, the only networks that nodes may be in.
-    pub net_restrict: Option<NetList>,
+    /// Who may be talked to.
+    pub policy: Policy,
     /// The node table, and which address families the driver can send to.
     pub table: TableConfig,
     /// Packets per second.
@@ -40,7 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bootnodes: Vec::new(),
-            net_restrict: None,
+            policy: Policy::default(),
             table: TableConfig::default(),
             limiter: LimiterConfig::default(),
             reply_timeout: Duration::from_millis(500),
@@ -64,7 +64,7 @@ pub enum DropReason {
     Malformed,
     /// Not of discovery v4.
     NotV4,
-    /// From an address outside of the networks that the settings allow.
+    /// From an address where nobody can be, or a node that the policy forbids.
     NotAllowed,
     /// Signed with our own key.
     Own,

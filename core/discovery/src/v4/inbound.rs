@@ -32,7 +32,7 @@ impl V4 {
 
     /// Checks a datagram, the cheapest first, and handles it.
     fn open(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Result<(), DropReason> {
-        if from.port() == 0 || !is_unicast(from.ip()) || !self.is_allowed(from.ip()) {
+        if from.port() == 0 || !is_unicast(from.ip()) || !self.is_allowed(now, None, from.ip()) {
             return Err(DropReason::NotAllowed);
         }
         let sealed = Sealed::check(bytes).map_err(DropReason::of)?;
@@ -61,6 +61,9 @@ impl V4 {
             return Err(DropReason::Own);
         }
         let claimant = Claimant { ip: from.ip(), id: key.id() };
+        if !self.is_allowed(now, Some(&claimant.id), claimant.ip) {
+            return Err(DropReason::NotAllowed);
+        }
         match packet {
             Packet::Ping(ping) => self.on_ping(now, claimant, from, key, ping, sealed.hash()),
             Packet::Pong(pong) => self.on_pong(now, claimant, from, pong)?,
@@ -220,7 +223,7 @@ impl V4 {
         let usable: Vec<_> = neighbors
             .nodes
             .iter()
-            .filter_map(|neighbor| self.usable(claimant.ip, neighbor))
+            .filter_map(|neighbor| self.usable(now, claimant.ip, neighbor))
             .collect();
         let Some(Stage::Sent { until, told, .. }) = self.asks.get_mut(id).map(|ask| &mut ask.stage)
         else {
@@ -241,11 +244,11 @@ impl V4 {
     }
 
     /// The node that the node at `from` tells of, if it may be asked.
-    fn usable(&self, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
+    fn usable(&self, now: Now, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
         let udp = neighbor.endpoint.udp_addr()?;
         let is_good = !RESERVED_PORTS.contains(&udp.port())
             && check_relay(from, udp.ip()).is_ok()
-            && self.is_allowed(udp.ip());
+            && self.is_allowed(now, None, udp.ip());
         let node = if is_good { neighbor.to_node()? } else { return None };
         (node.public_key() != self.key.public()).then_some(node)
     }

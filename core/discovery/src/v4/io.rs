@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use peerage_machine::vec_memory;
-use peerage_node::{Node, NodeId, Record};
+use peerage_node::{Node, NodeId, Policy, Record};
 
 use super::packet::Target;
 use crate::{LocalChange, StoreOp};
@@ -56,6 +56,8 @@ pub enum Input<'a> {
         /// Whom. Its key suffices.
         node: Node,
     },
+    /// Who may be talked to from now on. Nodes in the table that may not be are dropped.
+    SetPolicy(Policy),
     /// Somebody would take this many more candidates; the latest number counts. Random walks go on
     /// while it is not 0, and each [`Output::Candidate`] takes one.
     Want {

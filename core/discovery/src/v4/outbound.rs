@@ -16,9 +16,9 @@ use crate::{Added, Entry, StoreOp};
 
 impl V4 {
     /// Where to ask `node`, if that is possible and allowed.
-    pub(super) fn endpoint(&self, node: &Node) -> Option<SocketAddr> {
+    pub(super) fn endpoint(&self, now: Now, node: &Node) -> Option<SocketAddr> {
         let endpoint = self.config.table.endpoint(node)?;
-        self.is_allowed(endpoint.ip()).then_some(endpoint)
+        self.is_allowed(now, Some(&node.id()), endpoint.ip()).then_some(endpoint)
     }
 
     /// Pings `claimant` at `to`, or waits for the ping that is under way.
@@ -79,7 +79,7 @@ impl V4 {
     /// Asks `node`, after making us known to it if need be. Whether it can be asked at all; if so,
     /// the answer comes to [`end_ask`](Self::end_ask), and not before this returns.
     pub(super) fn ask(&mut self, now: Now, node: Node, request: Request) -> bool {
-        let Some(to) = self.endpoint(&node) else { return false };
+        let Some(to) = self.endpoint(now, &node) else { return false };
         let id = self.asks.add(Ask { node, to, request, stage: Stage::Bonding });
         let claimant = self.asks.get_mut(id).expect("because it was added above").claimant();
         let is_known = self.bonds.is_proved(now.mono, claimant);
@@ -202,7 +202,7 @@ impl V4 {
     /// Has a node kept for the next run.
     pub(super) fn store_node(&mut self, id: NodeId) {
         if let Some(entry) = self.table.get(&id) {
-            let op = StoreOp::Record(entry.node().clone());
+            let op = StoreOp::Record(Box::new(entry.node().clone()));
             self.outputs.push_back(Output::Store(op));
         }
     }

@@ -130,7 +130,9 @@ impl V4 {
         record: Option<Record>,
     ) {
         let node = match record.map(Node::from_record) {
-            Some(node) if self.is_candidate(&node, asked.udp_endpoints().first()) => Some(node),
+            Some(node) if self.is_candidate(now, &node, asked.udp_endpoints().first()) => {
+                Some(node)
+            }
             // A record without an address that we could use is no help; where it answered is.
             Some(_) => Some(asked),
             None if may_search => return self.search_node(now, id, *asked.public_key()),
@@ -217,7 +219,7 @@ impl V4 {
             while let Some(node) = self.walk.poll_candidate() {
                 // Whom nobody can connect to is found for the table only. It was not what was
                 // wanted.
-                if self.is_candidate(&node, node.udp_endpoints().first()) {
+                if self.is_candidate(now, &node, node.udp_endpoints().first()) {
                     self.outputs.push_back(Output::Candidate(node));
                 } else {
                     self.walk.want(self.walk.wanted() + 1);
@@ -245,11 +247,11 @@ impl V4 {
     /// # Security
     ///
     /// Nobody elsewhere makes us connect to our own network.
-    fn is_candidate(&self, node: &Node, udp: Option<&SocketAddr>) -> bool {
+    fn is_candidate(&self, now: Now, node: &Node, udp: Option<&SocketAddr>) -> bool {
         let tcp = node.tcp_endpoints();
         let is_good = |tcp: &SocketAddr| {
             let may_be_told = udp.is_none_or(|udp| check_relay(udp.ip(), tcp.ip()).is_ok());
-            may_be_told && self.is_allowed(tcp.ip())
+            may_be_told && self.is_allowed(now, Some(&node.id()), tcp.ip())
         };
         !tcp.is_empty() && tcp.iter().all(is_good)
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use peerage_machine::{Instant, Machine, Now, TimerTable};
-use peerage_node::{LocalRecord, Node, NodeId, SecretKey};
+use peerage_node::{LocalRecord, Node, NodeId, Policy, SecretKey};
 
 use super::{
     Config, Input, Output, QueryId, V4,
@@ -25,6 +25,10 @@ use crate::testing::secret;
 /// Of every datagram.
 const LATENCY: Duration = Duration::from_millis(10);
 const START: Now = Now { mono: Instant::START, unix: Duration::from_secs(1_800_000_000) };
+
+fn restricted_to(networks: &str) -> Policy {
+    Policy::default().with_net_restrict(Some(networks.parse().unwrap()))
+}
 
 /// Everybody, by address.
 #[derive(Debug)]

@@ -3,6 +3,10 @@
 use peerage_node::SecretKey;
 
 use super::*;
+use crate::{
+    envelope::ConnId,
+    peers::{Peer, Pending},
+};
 
 const IDENTIFIED: Checkpoint = Checkpoint::Identified;
 const READY: Checkpoint = Checkpoint::Ready { useless: false };
@@ -13,10 +17,10 @@ const OWN: NodeId = NodeId([0x80; 32]);
 const LOW: NodeId = NodeId([0x01; 32]);
 const HIGH: NodeId = NodeId([0xff; 32]);
 
-const ORDINARY: Standing = Standing { is_static: false, is_trusted: false };
-const STATIC: Standing = Standing { is_static: true, is_trusted: false };
-const TRUSTED: Standing = Standing { is_static: false, is_trusted: true };
-const BOTH: Standing = Standing { is_static: true, is_trusted: true };
+const ORDINARY: Privileges = Privileges::of(false, false);
+const STATIC: Privileges = Privileges::of(true, false);
+const TRUSTED: Privileges = Privileges::of(false, true);
+const BOTH: Privileges = Privileges::of(true, true);
 
 /// A peer in `slot`; its origin is that of the slot, and inbound for slots of their own.
 fn peer(slot: Slot) -> Peer {
@@ -41,6 +45,38 @@ fn others(dialed: u8, inbound: u8, own_slots: u8) -> PeerSet {
     peers
 }
 
+/// What becomes of it under a policy that allows everybody.
+fn ask(peers: &PeerSet, applicant: &Applicant, limits: &Limits) -> Result<Slot, DisconnectReason> {
+    admit(Instant::START, &Policy::default(), peers, applicant, limits)
+}
+
+#[test]
+fn whom_the_policy_forbids_passes_no_checkpoint_trusted_or_not() {
+    use DisconnectReason::{Requested, UselessPeer};
+    use Origin::{Dialed, Inbound};
+    let policy = Policy::default().with_net_restrict(Some("192.0.2.0/24".parse().unwrap()));
+    let (inside, outside) = (Some("192.0.2.1"), Some("192.0.3.1"));
+    for (line, remote, origin, privileges, checkpoint, result) in [
+        (line!(), inside, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
+        (line!(), inside, Dialed, ORDINARY, READY, Ok(Slot::Dialed)),
+        (line!(), outside, Inbound, ORDINARY, IDENTIFIED, Err(Requested)),
+        (line!(), outside, Dialed, ORDINARY, READY, Err(Requested)),
+        (line!(), outside, Dialed, STATIC, READY, Err(Requested)),
+        (line!(), outside, Inbound, TRUSTED, IDENTIFIED, Err(Requested)),
+        // It is asked first.
+        (line!(), outside, Inbound, ORDINARY, USELESS, Err(Requested)),
+        (line!(), inside, Inbound, ORDINARY, USELESS, Err(UselessPeer)),
+        // A pipe is nowhere.
+        (line!(), None, Inbound, ORDINARY, READY, Ok(Slot::Inbound)),
+    ] {
+        let remote = remote.map(|ip| ip.parse().unwrap());
+        let applicant = Applicant { id: LOW, origin, remote, privileges, checkpoint };
+        let answer =
+            admit(Instant::START, &policy, &others(0, 0, 0), &applicant, &Limits::default());
+        assert_eq!(answer, result, "row at line {line}");
+    }
+}
+
 #[test]
 fn admission_follows_its_truth_table() {
     use DisconnectReason::{ConnectedToSelf, TooManyPeers, UselessPeer};
@@ -56,7 +92,7 @@ fn admission_follows_its_truth_table() {
     let crowded_by_trusted = others(1, 3, 20);
     let over_the_cap = others(2, 6, 0);
 
-    for (line, peers, limits, id, origin, standing, checkpoint, result) in [
+    for (line, peers, limits, id, origin, privileges, checkpoint, result) in [
         // A free server takes anybody, in the slot of their origin.
         (line!(), &free, &limits, LOW, Inbound, ORDINARY, IDENTIFIED, Ok(Slot::Inbound)),
         (line!(), &free, &limits, LOW, Dialed, ORDINARY, IDENTIFIED, Ok(Slot::Dialed)),
@@ -96,8 +132,8 @@ fn admission_follows_its_truth_table() {
         (line!(), &free, &limits, OWN, Dialed, TRUSTED, IDENTIFIED, Err(ConnectedToSelf)),
         (line!(), &full, &limits, OWN, Inbound, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
     ] {
-        let candidate = Candidate { id, origin, remote: None, standing, checkpoint };
-        assert_eq!(admit(peers, &candidate, limits), result, "row at line {line}");
+        let applicant = Applicant { id, origin, remote: None, privileges, checkpoint };
+        assert_eq!(ask(peers, &applicant, limits), result, "row at line {line}");
     }
 }
 
@@ -108,7 +144,7 @@ fn dials_that_are_too_many_do_not_take_the_slots_of_inbound_peers() {
     let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
     let dialed_full = others(2, 0, 0);
     let network = Some("192.0.2.1".parse().unwrap());
-    for (line, remote, standing, checkpoint, result) in [
+    for (line, remote, privileges, checkpoint, result) in [
         (line!(), network, ORDINARY, IDENTIFIED, Err(TooManyPeers)),
         (line!(), network, ORDINARY, READY, Err(TooManyPeers)),
         (line!(), network, STATIC, READY, Ok(Slot::Static)),
@@ -116,8 +152,9 @@ fn dials_that_are_too_many_do_not_take_the_slots_of_inbound_peers() {
         // A stream that the user brought.
         (line!(), None, ORDINARY, READY, Ok(Slot::Dialed)),
     ] {
-        let candidate = Candidate { id: LOW, origin: Origin::Dialed, remote, standing, checkpoint };
-        assert_eq!(admit(&dialed_full, &candidate, &limits), result, "row at line {line}");
+        let applicant =
+            Applicant { id: LOW, origin: Origin::Dialed, remote, privileges, checkpoint };
+        assert_eq!(ask(&dialed_full, &applicant, &limits), result, "row at line {line}");
     }
 }
 
@@ -136,7 +173,7 @@ fn a_second_connection_follows_the_truth_table() {
     const OUT: There = There::Peer(Slot::Dialed, Dialed);
     const STATIC_IN: There = There::Peer(Slot::Static, Inbound);
     const TRUSTED_IN: There = There::Peer(Slot::Trusted, Inbound);
-    // The candidate's far end is at 192.0.2.1.
+    // The applicant's far end is at 192.0.2.1.
     const PENDING_IN: There = There::Pending(Inbound, Some("192.0.2.1"));
     const PENDING_OUT: There = There::Pending(Dialed, Some("::ffff:192.0.2.1"));
     const STRANGE_IN: There = There::Pending(Inbound, Some("192.0.2.2"));
@@ -145,8 +182,8 @@ fn a_second_connection_follows_the_truth_table() {
     const TWICE: Result<Slot, DisconnectReason> = Err(AlreadyConnected);
     const FULL: Result<Slot, DisconnectReason> = Err(TooManyPeers);
 
-    // line, whether the ordinary slots are taken, what is there, then the candidate and the result
-    for (line, full, there, id, origin, standing, checkpoint, result) in [
+    // line, whether the ordinary slots are taken, what is there, then the applicant and the result
+    for (line, full, there, id, origin, privileges, checkpoint, result) in [
         // The same direction: the first one stays, trusted or not.
         (line!(), false, IN, LOW, Inbound, ORDINARY, IDENTIFIED, TWICE),
         (line!(), false, IN, LOW, Inbound, ORDINARY, READY, TWICE),
@@ -200,26 +237,7 @@ fn a_second_connection_follows_the_truth_table() {
         }
         let limits = Limits { max_peers: 6, dial_ratio: 3, ..Limits::default() };
         let remote = Some("192.0.2.1".parse().unwrap());
-        let candidate = Candidate { id, origin, remote, standing, checkpoint };
-        assert_eq!(admit(&peers, &candidate, &limits), result, "row at line {line}: {there:?}");
-    }
-}
-
-#[test]
-fn ordinary_slots_are_counted_through_every_change() {
-    let mut peers = PeerSet::new(OWN);
-    type Step = (&'static str, fn(&mut PeerSet), (usize, usize));
-    let steps: [Step; 7] = [
-        ("add", |p| assert!(p.insert(LOW, peer(Slot::Inbound)).is_none()), (0, 1)),
-        ("replace", |p| assert!(p.insert(LOW, peer(Slot::Dialed)).is_some()), (1, 0)),
-        ("trust", |p| assert!(p.set_slot(&LOW, Slot::Trusted)), (0, 0)),
-        ("again", |p| assert!(!p.set_slot(&LOW, Slot::Trusted)), (0, 0)),
-        ("untrust", |p| assert!(p.set_slot(&LOW, Slot::Inbound)), (0, 1)),
-        ("unknown", |p| assert!(!p.set_slot(&HIGH, Slot::Inbound)), (0, 1)),
-        ("remove", |p| assert!(p.remove(&LOW).is_some() && p.is_empty()), (0, 0)),
-    ];
-    for (name, step, counts) in steps {
-        step(&mut peers);
-        assert_eq!((peers.dialed(), peers.inbound()), counts, "{name}");
+        let applicant = Applicant { id, origin, remote, privileges, checkpoint };
+        assert_eq!(ask(&peers, &applicant, &limits), result, "row at line {line}: {there:?}");
     }
 }

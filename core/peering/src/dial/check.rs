@@ -2,12 +2,11 @@
 //!
 //! Not here: whether there is room for another dial, and what becomes of a node that may not.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use peerage_node::Node;
+use peerage_node::{Forbidden, Node, NodeId};
 
-use super::Dialer;
-use crate::admission::PeerSet;
+use super::{Around, Dialer};
 
 /// Why a node is not dialed now. In the order in which it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +16,8 @@ pub(crate) enum Skip {
     Connected,
     /// We began it, or it comes from where we would dial: others only claim to be the node.
     HandshakeUnderWay,
-    NetRestricted,
+    /// The node, or every address of it.
+    Forbidden(Forbidden),
     /// A candidate only: it has no address. Static nodes are looked for.
     NoEndpoint,
     /// A candidate only: it was dialed a short time ago.
@@ -42,14 +42,14 @@ pub(super) enum Target {
 
 impl Dialer {
     /// Whether a node may be dialed, and where. Candidates are asked more than that.
-    pub(super) fn check(&self, node: &Node, peers: &PeerSet) -> Result<Target, Skip> {
-        let id = node.id();
+    pub(super) fn check(&self, around: &Around<'_>, node: &Node) -> Result<Target, Skip> {
+        let (id, peers) = (node.id(), around.peers);
         if id == self.own {
             return Err(Skip::OwnNode);
         }
         let mut addresses = node.tcp_endpoints();
         let name = node.hostname().zip(node.tcp_port());
-        if self.attempts.contains_key(&id) {
+        if self.attempts.contains(&id) {
             return Err(Skip::Dialing);
         }
         if peers.get(&id).is_some() {
@@ -59,22 +59,35 @@ impl Dialer {
         if peers.is_coming(&id, addresses.iter().map(SocketAddr::ip)) {
             return Err(Skip::HandshakeUnderWay);
         }
+        around.policy.check(around.now, Some(&id), None).map_err(Skip::Forbidden)?;
         if addresses.is_empty() {
-            // The restriction is asked once the addresses are known.
+            // The policy is asked again once the addresses are known.
             return Ok(match name {
                 Some((host, port)) => Target::Name { host: host.to_owned(), port },
                 None => Target::Unknown,
             });
         }
-        addresses.retain(|address| self.allows(address.ip()));
-        if addresses.is_empty() {
-            return Err(Skip::NetRestricted);
-        }
+        around.retain_allowed(&id, &mut addresses).map_err(Skip::Forbidden)?;
         Ok(Target::Addresses(addresses))
     }
+}
 
-    /// Whether the net restriction, if there is one, contains the address.
-    pub(super) fn allows(&self, ip: IpAddr) -> bool {
-        self.net_restrict.as_ref().is_none_or(|list| list.contains(ip))
+impl Around<'_> {
+    /// Keeps the addresses that the policy allows. Why the last one went, if none is left.
+    pub(super) fn retain_allowed(
+        &self,
+        id: &NodeId,
+        addresses: &mut Vec<SocketAddr>,
+    ) -> Result<(), Forbidden> {
+        let mut why = None;
+        addresses.retain(|address| {
+            let answer = self.policy.check(self.now, Some(id), Some(address.ip()));
+            why = answer.err().or(why);
+            answer.is_ok()
+        });
+        match why {
+            Some(why) if addresses.is_empty() => Err(why),
+            _ => Ok(()),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use peerage_node::Policy;
 use peerage_peering::{Config, Limits};
 
 use crate::support::{Do::*, *};
@@ -13,7 +14,8 @@ fn small() -> Limits {
 }
 
 fn restricted(limits: Limits) -> Config {
-    Config { net_restrict: Some("10.0.0.0/24, 2001:db8::/32".parse().unwrap()), ..config(limits) }
+    let networks = Some("10.0.0.0/24, 2001:db8::/32".parse().unwrap());
+    Config { policy: Policy::default().with_net_restrict(networks), ..config(limits) }
 }
 
 /// TestDialSchedDynDial: rows D1, D2.

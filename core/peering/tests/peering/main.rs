@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, helpers included")]
 
 mod dialing;
+mod policy;
 mod serving;
 mod simultaneous;
 mod support;

@@ -1,7 +1,8 @@
 //! Checkpoints, slots and commands, in rounds of (second, what happens, outputs). Row ids are those
 //! of the reference.
 
-use peerage_peering::{Config, Limits};
+use peerage_node::Policy;
+use peerage_peering::{Config, Limits, Privileges};
 
 use crate::support::{Do::*, *};
 
@@ -223,7 +224,8 @@ fn the_listener_pauses_while_all_handshakes_are_taken() {
 fn streams_pass_the_checkpoints_but_neither_throttle_nor_bound() {
     let net_restrict = Some("10.0.0.0/8".parse().unwrap());
     let limits = Limits { max_handshakes: 0, ..limits() };
-    World::new(Config { net_restrict, ..config(limits) }).play(&[
+    let policy = Policy::default().with_net_restrict(net_restrict);
+    World::new(Config { policy, ..config(limits) }).play(&[
         (0, Stream("a", None), "not accepting; want 32"),
         (0, Identify("a", 11), "admit a"),
         (0, Ready("a"), "admit a; peer 11 by a as Inbound"),
@@ -306,7 +308,8 @@ fn getters_show_what_there_is() {
         .collect();
     statics.sort_unstable();
     assert_eq!(statics, [(11, 0, false), (12, 1, true)]);
-    assert!(world.server.trusted().contains(&id(13)) && world.server.standing(&id(13)).is_trusted);
+    assert!(world.server.trusted().contains(&id(13)));
+    assert_eq!(world.server.privileges(&id(13)), Privileges::Trusted);
 }
 
 /// Row I11: there both connections may end each other. Which one stays is seen from both sides in

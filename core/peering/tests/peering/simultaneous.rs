@@ -17,7 +17,7 @@ use peerage_peering::{
     Config, Limits, Server,
     envelope::{ConnId, DialError, DialId, Input, Output},
 };
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 use crate::support::{endpoint, id, key, limits};
 
@@ -190,7 +190,8 @@ impl Pair {
                 self.arrive(link, at, message);
             }
             Event::Closes { link, at } => {
-                let fault = Fault::Local(Local::Disconnected(DisconnectReason::AlreadyConnected));
+                let fault =
+                    Fault::Local(LocalFault::Disconnected(DisconnectReason::AlreadyConnected));
                 self.close(link, at, fault);
             }
             Event::Loses { link } => {
@@ -207,7 +208,7 @@ impl Pair {
             }
             Event::GivesUp { at } => {
                 self.strangers[at] = Stranger::Gone;
-                let fault = Fault::Local(Local::Lost);
+                let fault = Fault::Local(LocalFault::Lost);
                 self.tell(at, Input::Closed { conn: stranger(at), fault });
             }
         }
@@ -225,7 +226,7 @@ impl Pair {
                 self.tell(at, Input::Accepted { conn, remote });
             }
             Message::Disconnect(reason) => self.close(link, at, Fault::Remote(reason)),
-            Message::Lost => self.close(link, at, Fault::Local(Local::Lost)),
+            Message::Lost => self.close(link, at, Fault::Local(LocalFault::Lost)),
             // Nobody reads any longer.
             Message::Auth | Message::Ack | Message::Hello if closing => {}
             Message::Auth => {

@@ -9,7 +9,7 @@ use peerage_peering::{
     Backoff, Config, Limits, Server, Throttle,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
-use peerage_rlpx::{DisconnectReason, Fault, Local};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
 
 /// Something that happens. Nodes are numbers; `&'static str` names a connection.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub(crate) enum Do {
     PeerOut(&'static str, u8),
     /// The node last looked for is there, or nowhere.
     Located(Option<(u8, &'static str)>),
+    /// Only these networks from now on; `None` for all.
+    Policy(Option<&'static str>),
     Ready(&'static str),
     ReadyUseless(&'static str),
     RemoveStatic(u8),
@@ -122,7 +124,7 @@ impl World {
             Do::CandidateAt(n, host) => self.tell(Input::Candidate { node: node_at(n, host) }),
             Do::Close(conn) => {
                 let conn = self.conn(conn);
-                self.tell(Input::Closed { conn, fault: Fault::Local(Local::Lost) })
+                self.tell(Input::Closed { conn, fault: Fault::Local(LocalFault::Lost) })
             }
             Do::Disconnect(n) => self
                 .tell(Input::Disconnect { id: id(n), reason: DisconnectReason::SubprotocolReason }),
@@ -151,6 +153,11 @@ impl World {
                 let locate = self.locate.unwrap();
                 let node = found.map(|(n, host)| node_at(n, host));
                 self.tell(Input::Located { locate, node })
+            }
+            Do::Policy(networks) => {
+                let policy = self.server.policy().clone();
+                let networks = networks.map(|networks| networks.parse().unwrap());
+                self.tell(Input::SetPolicy { policy: policy.with_net_restrict(networks) })
             }
             Do::Ready(conn) => {
                 let conn = self.conn(conn);
@@ -264,6 +271,10 @@ impl World {
             Output::PeerDropped { conn, id, .. } => {
                 format!("dropped {} by {}", self.number(&id), self.name(conn))
             }
+            Output::PolicyChanged { policy } => match policy.net_restrict() {
+                Some(networks) => format!("policy {networks}"),
+                None => "policy of everybody".into(),
+            },
             Output::Proceed { conn } => format!("proceed {}", self.name(conn)),
             Output::Refuse { conn, why } => format!("refuse {}: {why}", self.name(conn)),
             Output::Reject { conn, reason } => format!("reject {}: {reason}", self.name(conn)),

@@ -2,9 +2,11 @@
 
 mod deadlines;
 mod goodbyes;
+mod halves;
 mod hostile;
 mod life;
 mod memory;
 mod pair;
 mod raw;
 mod stand_in;
+mod steps;

@@ -1,7 +1,9 @@
 //! Compression of payloads: snappy's block format, without its framing
 //! ([EIP-706](https://eips.ethereum.org/EIPS/eip-706)).
 
-use super::MAX_PAYLOAD;
+use bytes::Bytes;
+
+use super::{Compressed, MAX_PAYLOAD, PayloadTooLarge};
 use crate::PeerMisbehaved;
 
 /// How much of a payload snappy looks at in one go: nothing in a compressed payload refers to what
@@ -12,8 +14,11 @@ const BLOCK: usize = 1 << 16;
 const MAX_GROWTH: usize = 22;
 
 /// What compressing needs: the library's tables (2 KiB, 34 KiB after a block above 1 KiB), and room
-/// for one block. Once grown, it allocates nothing.
-pub(super) struct Compressor {
+/// for one block. Once grown, it allocates nothing of its own.
+///
+/// Every [`Egress`](super::Egress) has one when it needs one; whoever sends one payload to many
+/// peers has another.
+pub struct Compressor {
     encoder: snap::raw::Encoder,
     /// The library writes only into memory that is initialised. Compressing block by block into
     /// this, which stays in the CPU's cache, and copying is faster than initialising room for the
@@ -23,12 +28,23 @@ pub(super) struct Compressor {
 
 impl Compressor {
     /// A compressor that has compressed nothing yet.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self { encoder: snap::raw::Encoder::new(), block: Vec::new() }
     }
 
+    /// Compresses `payload` for any number of connections.
+    pub fn compress(&mut self, payload: impl Into<Bytes>) -> Result<Compressed, PayloadTooLarge> {
+        let payload = payload.into();
+        if payload.len() > MAX_PAYLOAD {
+            return Err(PayloadTooLarge(payload.len()));
+        }
+        let mut snappy = Vec::new();
+        self.append(&payload, &mut snappy);
+        Ok(Compressed { payload, snappy: snappy.into() })
+    }
+
     /// Appends `payload`, which is at most [`MAX_PAYLOAD`] long, to `out`.
-    pub(super) fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         encode_length(payload.len(), out);
         for block in payload.chunks(BLOCK) {
             let room = snap::raw::max_compress_len(block.len());
@@ -52,6 +68,18 @@ impl Compressor {
         const SMALL: usize = 1 << 10;
         let table = if self.block.len() > snap::raw::max_compress_len(SMALL) { TABLE } else { 0 };
         table + self.block.capacity()
+    }
+}
+
+impl Default for Compressor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
     }
 }
 
@@ -105,7 +133,7 @@ mod tests {
             let noise: Vec<u8> = (0..length).map(|i| (i * i * 31 / 7) as u8).collect();
             for payload in [repetitive, noise] {
                 let mut out = b"before".to_vec();
-                compressor.compress(&payload, &mut out);
+                compressor.append(&payload, &mut out);
                 let whole = snap::raw::Encoder::new().compress_vec(&payload).unwrap();
                 assert!(out[6..] == whole, "{length} bytes");
             }

@@ -2,16 +2,19 @@
 //! down naively, against every split of a stream, and against hostile bytes.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use keccak_asm::{Digest, Keccak256};
+use keccak_asm::Keccak256;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{PeerMisbehaved, mac::Mac};
+use crate::{
+    PeerMisbehaved,
+    mac::{Mac, Sponge},
+};
 
 const SECRET: [u8; 32] = [0x42; 32];
 
 fn mac() -> Mac {
-    Mac::new(&[0x17; 32], Keccak256::new().chain_update("what the handshake left"))
+    Mac::new(&[0x17; 32], Sponge::of(b"what the handshake left"))
 }
 
 /// Two halves that fit each other.
@@ -455,6 +458,69 @@ fn steady_traffic_allocates_nothing() {
         let now = (out.as_ptr(), payload.as_ptr(), ingress.held.as_ptr());
         assert_eq!(*buffers.get_or_insert(now), now);
     }
+}
+
+/// One frame with this payload, compressed before, by a fresh sender.
+fn sealed_compressed(snappy: bool, code: u64, payload: &Compressed) -> Vec<u8> {
+    let (mut egress, _) = if snappy { snappy_pair() } else { pair() };
+    let mut out = b"queued before".to_vec();
+    egress.encrypt_compressed(code, payload, &mut out).unwrap().seal();
+    out.split_off(b"queued before".len())
+}
+
+#[test]
+fn a_payload_compressed_before_makes_the_frame_that_it_makes_otherwise() {
+    let mut compressor = Compressor::new();
+    for (id, payload) in messages() {
+        let compressed = compressor.compress(payload.clone()).unwrap();
+        assert_eq!(compressed.payload()[..], payload);
+        for snappy in [true, false] {
+            let (mut egress, _) = if snappy { snappy_pair() } else { pair() };
+            let frame = stream_of(&mut egress, &[(id, payload.clone())]);
+            assert!(sealed_compressed(snappy, id, &compressed) == frame, "{id}, snappy: {snappy}");
+        }
+    }
+}
+
+#[test]
+fn frames_sealed_together_are_those_sealed_one_by_one() {
+    let mut senders: Vec<Egress> = (0..4).map(|_| snappy_pair().0).collect();
+    let mut outs = vec![Vec::new(); 4];
+    let payloads = [vec![], vec![1; 10], vec![2; 1000], vec![3; 70_000]];
+    let frames: Vec<_> = senders
+        .iter_mut()
+        .zip(&mut outs)
+        .zip(&payloads)
+        .map(|((sender, out), payload)| sender.encrypt(5, payload, out).unwrap())
+        .collect();
+    seal_all(frames);
+    for (out, payload) in outs.iter().zip(payloads) {
+        assert!(*out == stream_of(&mut snappy_pair().0, &[(5, payload)]));
+    }
+}
+
+#[test]
+fn a_frame_that_is_dropped_is_sealed_since_the_cipher_has_moved_on() {
+    let (mut egress, mut ingress) = pair();
+    let mut out = Vec::new();
+    drop(egress.encrypt(1, b"one", &mut out).unwrap());
+    egress.seal(2, b"two", &mut out).unwrap();
+    let opened = open_all(&mut ingress, &out).unwrap();
+    assert_eq!(opened, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
+}
+
+#[test]
+fn a_payload_that_no_frame_can_carry_is_refused_when_that_is_known() {
+    let too_large = vec![7; MAX_PAYLOAD + 1];
+    let refused = Compressor::new().compress(too_large).map(drop);
+    assert_eq!(refused, Err(PayloadTooLarge(MAX_PAYLOAD + 1)));
+    // Compressed it is small; without snappy, the id is one byte too many.
+    let largest = Compressor::new().compress(vec![7; MAX_PAYLOAD]).unwrap();
+    sealed_compressed(true, 1, &largest);
+    let mut out = b"queued before".to_vec();
+    let refused = pair().0.encrypt_compressed(1, &largest, &mut out).map(drop);
+    assert_eq!(refused, Err(PayloadTooLarge(MAX_PAYLOAD)));
+    assert_eq!(out, b"queued before");
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Random operations on a pair of connections, driven as machines.
+//! Random operations on a pair of connections.
 
 use std::{sync::Arc, time::Duration};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use peerage_machine::{Machine, Now};
+use peerage_machine::Now;
+use peerage_node::PublicKey;
 
 use super::{capability, config};
 use crate::*;
@@ -19,6 +20,7 @@ pub(super) enum Op {
     Read(usize, usize),
     Release(usize),
     Send(usize, usize, usize),
+    Step(usize),
     Wait(u64),
     Written(usize, usize),
 }
@@ -45,49 +47,87 @@ impl<'a> Arbitrary<'a> for Op {
             }
             21..25 => Self::Wait(u64::from(u.arbitrary::<u16>()?)),
             25..41 => Self::Written(end, many(u)?),
+            41..44 => Self::Step(end),
             _ => Self::Read(end, many(u)?),
         })
     }
 }
 
+/// Something that was seen of an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Closed(Fault),
+    Identified(PublicKey),
+    Message(u64, Vec<u8>),
+    Ready(Hello),
+    /// A step of the handshake is to be run.
+    Step,
+    Write(Vec<u8>),
+}
+
 struct End {
     connection: Connection,
+    /// A step that nobody has run.
+    step: Option<Step>,
     /// Bytes on their way here.
     wire: Vec<u8>,
     /// Bytes handed to the transport, which it has not confirmed.
     unconfirmed: usize,
     /// The messages that were sent while the connection was open: id and length.
     sent: Vec<(u64, usize)>,
-    trace: Vec<Output>,
+    trace: Vec<Seen>,
 }
 
 impl End {
     fn new(byte: u8, role: Role) -> Self {
         let config = Arc::new(config(byte, &[capability("aaa", 3)]));
         let connection = Connection::new(config, role, Now::default(), [byte; 32]);
-        Self { connection, wire: Vec::new(), unconfirmed: 0, sent: Vec::new(), trace: Vec::new() }
+        Self {
+            connection,
+            step: None,
+            wire: Vec::new(),
+            unconfirmed: 0,
+            sent: Vec::new(),
+            trace: Vec::new(),
+        }
     }
 
     fn received(&self) -> Vec<(u64, usize)> {
-        let message = |output: &Output| match output {
-            Output::Message { code, payload, .. } => Some((*code, payload.len())),
+        let message = |seen: &Seen| match seen {
+            Seen::Message(code, payload) => Some((*code, payload.len())),
             _ => None,
         };
         self.trace.iter().filter_map(message).collect()
     }
 
+    fn see(&mut self, seen: Seen) {
+        let is_over = matches!(self.trace.last(), Some(Seen::Closed(_)));
+        assert!(!is_over, "{seen:?} came after the end");
+        self.trace.push(seen);
+    }
+
+    fn on_event(&mut self, event: Event, payload: &[u8]) {
+        let seen = match event {
+            Event::Closed { fault } => Seen::Closed(fault),
+            Event::Identified { key } => Seen::Identified(key),
+            Event::Message { code, .. } => Seen::Message(code, payload.to_vec()),
+            Event::Ready { hello } => Seen::Ready(hello),
+            Event::Step(step) => {
+                assert!(self.step.replace(step).is_none(), "there is one step at a time");
+                Seen::Step
+            }
+        };
+        self.see(seen);
+    }
+
     /// Returns what is to be written.
     fn drain(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while let Some(output) = self.connection.poll_output() {
-            assert!(
-                !matches!(self.trace.last(), Some(Output::Closed { .. })),
-                "{output:?} came after the end"
-            );
-            if let Output::Write(more) = &output {
-                bytes.extend_from_slice(more);
-            }
-            self.trace.push(output);
+        while let Some(event) = self.connection.poll_event() {
+            self.on_event(event, &[]);
+        }
+        let bytes = self.connection.outgoing().get(self.unconfirmed..).unwrap_or(&[]).to_vec();
+        if !bytes.is_empty() {
+            self.see(Seen::Write(bytes.clone()));
         }
         assert!(self.connection.queued() <= 1 << 22);
         if !self.connection.is_open() && self.connection.fault().is_none() {
@@ -100,7 +140,7 @@ impl End {
 }
 
 /// Runs `ops` and returns what both ends put out.
-pub(super) fn run(ops: &[Op]) -> [Vec<Output>; 2] {
+pub(super) fn run(ops: &[Op]) -> [Vec<Seen>; 2] {
     let b = End::new(2, Role::Recipient);
     let remote = *config(2, &[]).key.public();
     let mut ends = [End::new(1, Role::Initiator { remote }), b];
@@ -118,7 +158,7 @@ pub(super) fn run(ops: &[Op]) -> [Vec<Output>; 2] {
         end.connection.handle_timeout(now.later(Duration::from_secs(2)));
         end.drain();
         assert_eq!(end.connection.poll_timeout(), None);
-        let ends = end.trace.iter().filter(|output| matches!(output, Output::Closed { .. }));
+        let ends = end.trace.iter().filter(|seen| matches!(seen, Seen::Closed(_)));
         assert_eq!(ends.count(), 1, "every connection ends once");
     }
     for (from, to) in [(0, 1), (1, 0)] {
@@ -130,7 +170,7 @@ pub(super) fn run(ops: &[Op]) -> [Vec<Output>; 2] {
 
 fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
     match *op {
-        Op::Admit(end) => ends[end].connection.handle_input(*now, Input::Admit),
+        Op::Admit(end) => ends[end].connection.admit(*now),
         Op::Corrupt(end, at) => {
             if let Some(byte) = ends[end].wire.get_mut(at) {
                 *byte ^= 0x10;
@@ -138,24 +178,37 @@ fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
         }
         Op::Disconnect(end, reason) => {
             let reason = DisconnectReason::from_code(reason);
-            ends[end].connection.handle_input(*now, Input::Disconnect(reason));
+            ends[end].connection.disconnect(*now, reason);
         }
-        Op::Eof(end) => ends[end].connection.handle_input(*now, Input::Eof),
+        Op::Eof(end) => {
+            let end = &mut ends[end];
+            if let Some(event) = end.connection.receive_eof(*now) {
+                end.on_event(event, &[]);
+            }
+        }
         Op::Pause(end, paused) => ends[end].connection.pause_reading(*now, paused),
         Op::Read(end, n) => {
             let end = &mut ends[end];
             let n = n.min(end.wire.len()).min(end.connection.read_budget());
             let mut bytes: Vec<u8> = end.wire.drain(..n).collect();
-            end.connection.handle_input(*now, Input::Bytes(&mut bytes));
+            let (mut input, mut payload) = (&mut bytes[..], Vec::new());
+            while let Some(event) = end.connection.receive(*now, &mut input, &mut payload) {
+                end.on_event(event, &payload);
+            }
         }
         Op::Release(end) => ends[end].connection.release(),
         Op::Send(end, code, n) => {
-            let (code, payload) = (code as u64, vec![0x42; n]);
-            let input = Input::Send { shared: 0, code, payload: &payload };
-            if ends[end].connection.is_open() {
-                ends[end].sent.push((code, n));
+            let end = &mut ends[end];
+            match end.connection.send(*now, 0, code as u64, &vec![0x42; n]) {
+                Ok(()) => end.sent.push((code as u64, n)),
+                Err(why) => assert_eq!(why, SendError::NotOpen),
             }
-            ends[end].connection.handle_input(*now, input);
+        }
+        Op::Step(end) => {
+            let end = &mut ends[end];
+            if let Some(step) = end.step.take() {
+                end.connection.handle_step(*now, step.run());
+            }
         }
         Op::Wait(millis) => {
             *now = now.later(Duration::from_millis(millis));
@@ -169,7 +222,7 @@ fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
             let end = &mut ends[end];
             let n = n.min(end.unconfirmed);
             end.unconfirmed -= n;
-            end.connection.handle_input(*now, Input::Written(n));
+            end.connection.written(*now, n);
         }
     }
 }
@@ -178,7 +231,9 @@ fn apply(ends: &mut [End; 2], now: &mut Now, op: &Op) {
 pub(super) fn opening() -> Vec<Op> {
     let round = |end| {
         let read = [Op::Read(end, 100_000); 4];
-        read.into_iter().chain([Op::Admit(end), Op::Written(end, 100_000)])
+        let step = [Op::Step(end)];
+        let rest = [Op::Step(end), Op::Admit(end), Op::Written(end, 100_000)];
+        step.into_iter().chain(read).chain(rest)
     };
     (0..4).flat_map(|_| round(0).chain(round(1))).collect()
 }
@@ -201,6 +256,7 @@ mod tests {
             24 => (end.clone(), many.clone()).prop_map(|(end, n)| Op::Read(end, n)),
             2 => end.clone().prop_map(Op::Release),
             8 => (end.clone(), 0usize..3, 0usize..400).prop_map(|(end, code, n)| Op::Send(end, code, n)),
+            6 => end.clone().prop_map(Op::Step),
             3 => (0u64..20_000).prop_map(Op::Wait),
             16 => (end, many).prop_map(|(end, n)| Op::Written(end, n)),
         ]
@@ -220,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn machines_converse_as_the_direct_calls_do() {
+    fn the_opening_opens_both_ends() {
         let mut ops = opening();
         ops.extend([Op::Send(0, 2, 300), Op::Read(1, 100_000)]);
         let [_, b] = run(&ops);
         let payload = vec![0x42; 300];
-        assert!(b.contains(&Output::Message { shared: 0, code: 2, payload }), "{b:?}");
+        assert!(b.contains(&Seen::Message(2, payload)), "{b:?}");
     }
 }

@@ -6,15 +6,15 @@ use zeroize::{Zeroize, Zeroizing};
 use super::xor;
 use crate::{
     frame::{Egress, Ingress},
-    mac::Mac,
+    mac::{Mac, Sponge},
 };
 
 /// The secrets of one connection. Zeroed when dropped; never shown by `Debug`.
 pub struct Secrets {
     pub(super) aes: [u8; 32],
     pub(super) mac: [u8; 32],
-    pub(super) egress: Keccak256,
-    pub(super) ingress: Keccak256,
+    pub(super) egress: Sponge,
+    pub(super) ingress: Sponge,
 }
 
 /// What one end has put into the handshake.
@@ -91,10 +91,10 @@ fn keccak(a: &[u8; 32], b: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(hash.finalize().into())
 }
 
-/// The state of a MAC after the handshake.
-fn begin(mac: &[u8; 32], nonce: &[u8; 32], packet: &[u8]) -> Keccak256 {
-    let mut state = Keccak256::new();
-    state.update(*Zeroizing::new(xor(mac, nonce)));
-    state.update(packet);
-    state
+/// What a MAC has absorbed after the handshake.
+fn begin(mac: &[u8; 32], nonce: &[u8; 32], packet: &[u8]) -> Sponge {
+    let mut sponge = Sponge::new();
+    sponge.absorb(&*Zeroizing::new(xor(mac, nonce)));
+    sponge.absorb(packet);
+    sponge
 }

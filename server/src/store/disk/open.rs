@@ -12,7 +12,7 @@ use redb::{Builder, Database, ReadableDatabase as _};
 
 use super::{
     super::{List, StoreError, Warning},
-    tables::{FORMAT, Fault, LISTS, META, Tables, listed},
+    tables::{FORMAT, Fault, META, Tables, listed, table_of},
     transact,
 };
 
@@ -93,8 +93,8 @@ fn check(database: &Database) -> Result<u64, Fault> {
     let format = transaction.open_table(META)?.get(FORMAT)?.ok_or(Fault::Row)?.value();
     if format == EXPECTED {
         Tables::read(&transaction)?.check()?;
-        for list in [List::Static, List::Trusted] {
-            listed(&transaction.open_table(LISTS.of(list))?)?;
+        for list in List::ALL {
+            listed(&transaction.open_table(table_of(list))?)?;
         }
     }
     Ok(format)
@@ -115,8 +115,8 @@ fn create(path: &Path) -> Result<Database, StoreError> {
         };
         transact(&database, |transaction| {
             Tables::write(transaction)?;
-            for list in [List::Static, List::Trusted] {
-                transaction.open_table(LISTS.of(list))?;
+            for list in List::ALL {
+                transaction.open_table(table_of(list))?;
             }
             transaction.open_table(META)?.insert(FORMAT, EXPECTED)?;
             Ok(())

@@ -2,17 +2,14 @@
 
 use std::{ops::Range, path::Path};
 
+use peerage_discovery::store::{Rank, Row, Rows, RowsMut};
 use peerage_node::{Node, NodeId};
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata as _, Table,
     TableDefinition, WriteTransaction,
 };
 
-use super::super::{
-    List, StoreError,
-    row::{Rank, Row},
-    rows::{Rows, RowsMut},
-};
+use super::super::{List, StoreError};
 
 type Id = &'static [u8; 32];
 type RankBytes = &'static [u8; Rank::SIZE];
@@ -25,13 +22,9 @@ const RANKS: TableDefinition<'_, RankBytes, ()> = TableDefinition::new("ranks");
 pub(super) const FORMAT: &str = "format";
 const SEQ: &str = "seq";
 
-pub(super) const LISTS: Lists =
-    Lists { fixed: TableDefinition::new("static"), trusted: TableDefinition::new("trusted") };
-
-/// The table of each list.
-pub(super) struct Lists {
-    fixed: TableDefinition<'static, Id, &'static str>,
-    trusted: TableDefinition<'static, Id, &'static str>,
+/// The table of a list.
+pub(super) const fn table_of(list: List) -> TableDefinition<'static, Id, &'static str> {
+    TableDefinition::new(list.name())
 }
 
 /// The tables that rows are in: while they are written, or as they were at some moment.
@@ -57,15 +50,6 @@ pub(super) enum Fault {
     /// A row is not what was written.
     #[error("its tables do not fit together")]
     Row,
-}
-
-impl Lists {
-    pub(super) const fn of(&self, list: List) -> TableDefinition<'static, Id, &'static str> {
-        match list {
-            List::Static => self.fixed,
-            List::Trusted => self.trusted,
-        }
-    }
 }
 
 impl<'t> Written<'t> {
@@ -151,8 +135,8 @@ where
 }
 
 impl RowsMut for Written<'_> {
-    fn replace(&mut self, id: &NodeId, old: Option<Rank>, new: Option<&Row>) -> Result<(), Fault> {
-        let rank = new.map(|row| row.rank(*id));
+    fn replace(&mut self, id: &NodeId, old: Option<Rank>, new: Option<Row>) -> Result<(), Fault> {
+        let rank = new.as_ref().map(|row| row.rank(*id));
         if old != rank {
             if let Some(old) = old {
                 self.ranks.remove(&old.to_bytes())?;

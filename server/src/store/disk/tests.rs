@@ -26,7 +26,7 @@ fn batch(n: u32) -> Vec<StoreOp> {
     let nodes = nodes_of_batch(n).flat_map(|node| {
         let ip = node.udp_endpoints()[0].ip();
         let pong = StoreOp::Pong { id: node.id(), ip, unix: NOW };
-        [StoreOp::Record(node), pong]
+        [StoreOp::Record(node.into()), pong]
     });
     nodes.chain([StoreOp::Seq(n.into())]).collect()
 }
@@ -212,7 +212,7 @@ fn tables_that_do_not_fit_together_are_damage() {
         |transaction, id| Tables::write(transaction)?.set_bytes(&id, &[1, 2, 3]),
         // Text that is no node.
         |transaction, id| {
-            transaction.open_table(LISTS.of(List::Static))?.insert(&id.0, "somebody")?;
+            transaction.open_table(table_of(List::Static))?.insert(&id.0, "somebody")?;
             Ok(())
         },
     ];

@@ -68,6 +68,9 @@ impl Task {
             Output::Locate { locate, key } => self.locate(locate, key),
             Output::PeerAdded { conn, id, slot } => self.add_peer(conn, id, slot),
             Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),
+            Output::PolicyChanged { policy } => {
+                self.policy.send_replace(policy);
+            }
             Output::Proceed { conn } => self.proceed(conn),
             Output::Refuse { conn, why } => {
                 if let Some(Conn::Entering(entering)) = self.conns.remove(&conn)

@@ -185,7 +185,7 @@ fn strangers_cannot_reach_us_where_nodes_are_restricted() {
     let mut local = LocalRecord::new(secret(A), 0);
     state(&mut local, public(A));
     let config = Config {
-        net_restrict: Some("10.0.0.0/8".parse().unwrap()),
+        policy: restricted_to("10.0.0.0/8"),
         bootnodes: vec![node(8, public(8))],
         ..Config::default()
     };
@@ -200,6 +200,38 @@ fn strangers_cannot_reach_us_where_nodes_are_restricted() {
     let friend = Tester::new(10, "10.1.1.1:30303".parse().unwrap());
     friend.bond(&mut net, public(A));
     assert_eq!(net.v4(public(A)).proved(), 1);
+}
+
+#[test]
+fn a_policy_that_changes_drops_whom_it_forbids_and_goes_on_with_the_others() {
+    const B: u32 = 2;
+    const C: u32 = 3;
+    let (b, c) = (public(B), "10.1.1.1:30303".parse().unwrap());
+    let mut net = Net::new();
+    net.start(A, public(A), vec![node(B, b), node(C, c)]);
+    net.start(B, b, Vec::new());
+    net.start(C, c, Vec::new());
+    net.run(seconds(10));
+    let known = |net: &Net| {
+        let mut ids: Vec<_> = net.v4(public(A)).table().entries().map(|it| it.id()).collect();
+        ids.sort();
+        ids
+    };
+    let mut both = [id(B), id(C)];
+    both.sort();
+    assert_eq!(known(&net), both);
+    net.input(public(A), Input::SetPolicy(restricted_to("10.0.0.0/8")));
+    assert_eq!(known(&net), [id(C)]);
+    assert!(net.events.contains(&(public(A), Output::NodeDropped(id(B)))));
+    // The other one still pings us, and neither that nor what others tell of it brings it back.
+    net.run(seconds(60));
+    assert_eq!(known(&net), [id(C)]);
+    assert!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed) > 0);
+    let stranger = Tester::new(9, public(9));
+    let ping = stranger.ping(public(A));
+    assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);
+    net.input(public(A), Input::SetPolicy(Policy::default()));
+    assert_ne!(stranger.exchange(&mut net, public(A), &ping), []);
 }
 
 #[test]

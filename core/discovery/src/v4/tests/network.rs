@@ -325,7 +325,7 @@ fn seeds_are_enough_to_start_from() {
         _ => None,
     });
     let seeds: Vec<_> =
-        stored.map(|node| SeedNode { node: node.clone(), last_pong: START.unix }).collect();
+        stored.map(|node| SeedNode { node: *node, last_pong: START.unix }).collect();
     assert!(!seeds.is_empty());
     net.machines.remove(&public(5));
     let mut local = LocalRecord::new(secret(5), 9);

@@ -1,7 +1,7 @@
 //! How connections end when nobody did wrong.
 
 use super::{
-    pair::{Pair, local, remote},
+    pair::{Pair, end_of, local, remote},
     raw::Raw,
 };
 use crate::*;
@@ -124,16 +124,14 @@ fn every_form_of_disconnect_is_understood_at_every_stage() {
 
 #[test]
 fn a_transport_that_ends_without_a_word_is_lost() {
-    let lost = Some(Fault::Local(Local::Lost));
+    let lost = Some(Fault::Local(LocalFault::Lost));
     let mut pair = Pair::new();
-    let event = pair.b.connection.receive_eof(pair.now);
-    assert_eq!(event, lost.map(|fault| Event::Closed { fault }));
-    assert_eq!(pair.b.connection.receive_eof(pair.now), None);
+    assert_eq!(end_of(pair.b.connection.receive_eof(pair.now)), lost);
+    assert_eq!(end_of(pair.b.connection.receive_eof(pair.now)), None);
 
     let mut pair = Pair::open();
     pair.a.connection.send(pair.now, 0, 0, b"in vain").unwrap();
-    let event = pair.a.connection.receive_eof(pair.now);
-    assert_eq!(event, lost.map(|fault| Event::Closed { fault }));
+    assert_eq!(end_of(pair.a.connection.receive_eof(pair.now)), lost);
     assert!(pair.a.connection.outgoing().is_empty());
 }
 
@@ -141,7 +139,7 @@ fn a_transport_that_ends_without_a_word_is_lost() {
 fn a_peer_that_hangs_up_its_half_still_gets_the_reason() {
     let mut pair = Pair::open();
     pair.b.connection.disconnect(pair.now, DisconnectReason::UselessPeer);
-    assert_eq!(pair.b.connection.receive_eof(pair.now), None);
+    assert_eq!(end_of(pair.b.connection.receive_eof(pair.now)), None);
     assert_eq!(pair.b.connection.read_budget(), 0);
     pair.settle();
     assert_eq!(
@@ -152,9 +150,9 @@ fn a_peer_that_hangs_up_its_half_still_gets_the_reason() {
     // A second one means that writing failed, too.
     let mut pair = Pair::open();
     pair.b.connection.disconnect(pair.now, DisconnectReason::UselessPeer);
-    assert_eq!(pair.b.connection.receive_eof(pair.now), None);
-    let fault = Fault::Local(Local::Disconnected(DisconnectReason::UselessPeer));
-    assert_eq!(pair.b.connection.receive_eof(pair.now), Some(Event::Closed { fault }));
+    assert_eq!(end_of(pair.b.connection.receive_eof(pair.now)), None);
+    let fault = Fault::Local(LocalFault::Disconnected(DisconnectReason::UselessPeer));
+    assert_eq!(end_of(pair.b.connection.receive_eof(pair.now)), Some(fault));
 }
 
 #[test]

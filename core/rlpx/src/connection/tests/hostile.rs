@@ -1,6 +1,6 @@
 //! Peers that do wrong: each has a fault of its own, and is told the reason where there are keys.
 
-use peerage_machine::{Machine, Random};
+use peerage_machine::Random;
 
 use super::{
     pair::{Side, config, key},

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use peerage_machine::{Machine, Now};
+use peerage_machine::Now;
 use peerage_node::{PublicKey, SecretKey};
 
 use crate::*;
@@ -55,7 +55,7 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn new(config: Arc<Config>, role: Role, seed: u8) -> Self {
-        Self {
+        let mut side = Self {
             connection: Connection::new(config, role, Now::default(), [seed; 32]),
             wire: Vec::new(),
             read: 0,
@@ -64,7 +64,9 @@ impl Side {
             decides: true,
             seen: Vec::new(),
             sent: Vec::new(),
-        }
+        };
+        side.poll(Now::default());
+        side
     }
 
     /// One read and everything that follows from it. Returns whether there was something to read.
@@ -127,6 +129,10 @@ impl Side {
             Event::Ready { hello } => {
                 self.seen.push(Seen::Ready(hello));
                 self.verdicts[1]
+            }
+            Event::Step(step) => {
+                self.connection.handle_step(now, step.run());
+                return;
             }
         };
         match verdict {
@@ -207,8 +213,16 @@ impl Pair {
     }
 }
 
+/// The fault of an event that can only be the end, if there is one.
+pub(super) fn end_of(event: Option<Event>) -> Option<Fault> {
+    match event? {
+        Event::Closed { fault } => Some(fault),
+        other => panic!("{other:?} is not the end"),
+    }
+}
+
 pub(super) fn local(reason: DisconnectReason) -> Option<Fault> {
-    Some(Fault::Local(Local::Disconnected(reason)))
+    Some(Fault::Local(LocalFault::Disconnected(reason)))
 }
 
 pub(super) fn remote(reason: DisconnectReason) -> Option<Fault> {

@@ -4,19 +4,15 @@ use std::time::Duration;
 
 use peerage_machine::Instant;
 
-use crate::{Egress, PayloadTooLarge};
-
 /// What the transport has not taken yet, in order, and since when it has not moved.
 ///
 /// Grows by what the driver sends, which is the driver's to bound (see [`len`](Self::len)), and by
 /// at most one ping, one pong and one Disconnect of our own.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// How many bytes at the front of `bytes` the transport has taken.
     start: usize,
-    /// How many of the waiting bytes were handed out by [`hand_out`](Self::hand_out).
-    handed: usize,
     /// Position in the whole stream of the first waiting byte.
     written: u64,
     /// When the transport last took something, or there was nothing to take.
@@ -25,98 +21,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Appends `bytes` as they are.
-    pub(super) fn push(&mut self, now: Instant, bytes: &[u8]) {
-        self.make_room(now);
-        self.bytes.extend_from_slice(bytes);
+    pub(crate) fn push(&mut self, now: Instant, bytes: &[u8]) {
+        self.back(now).extend_from_slice(bytes);
     }
 
-    /// Appends a message as a frame.
-    pub(super) fn seal(
-        &mut self,
-        now: Instant,
-        egress: &mut Egress,
-        code: u64,
-        payload: &[u8],
-    ) -> Result<(), PayloadTooLarge> {
-        self.make_room(now);
-        egress.seal(code, payload, &mut self.bytes)
-    }
-
-    /// Notes that the transport took `n` bytes.
-    pub(super) fn written(&mut self, now: Instant, n: usize) {
-        assert!(n <= self.len(), "{n} bytes were written, but only {} were waiting", self.len());
-        if n == 0 {
-            return;
-        }
-        self.progress = now;
-        self.start += n;
-        self.handed = self.handed.saturating_sub(n);
-        self.written += n as u64;
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-    }
-
-    /// Throws away what is waiting: nothing more can or need be said.
-    pub(super) fn clear(&mut self) {
-        *self = Self { written: self.end(), progress: self.progress, ..Self::default() };
-    }
-
-    /// Frees the buffer if nothing is waiting.
-    pub(super) fn release(&mut self) {
-        if self.is_empty() {
-            self.bytes = Vec::new();
-        }
-    }
-
-    /// A copy of what is waiting and was not handed out before.
-    pub(super) fn hand_out(&mut self) -> Option<Vec<u8>> {
-        let fresh = &self.waiting()[self.handed..];
-        if fresh.is_empty() {
-            return None;
-        }
-        let fresh = fresh.to_vec();
-        self.handed += fresh.len();
-        Some(fresh)
-    }
-
-    /// The bytes that the transport has not taken.
-    pub(super) fn waiting(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    /// How many bytes wait.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    /// The bytes held, those included that the transport has taken and the room that is kept.
-    pub(super) const fn memory(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Position in the whole stream of the next byte to be appended.
-    pub(super) fn end(&self) -> u64 {
-        self.written + self.len() as u64
-    }
-
-    /// Whether the transport has taken everything before `position`.
-    pub(super) fn is_written(&self, position: u64) -> bool {
-        position <= self.written
-    }
-
-    /// When it will have been `patience` since anything moved; `None` while nothing waits.
-    pub(super) fn deadline(&self, patience: Duration) -> Option<Instant> {
-        (!self.is_empty()).then(|| self.progress + patience)
-    }
-
-    /// Called before anything is appended.
-    fn make_room(&mut self, now: Instant) {
+    /// The buffer, to be appended to.
+    pub(crate) fn back(&mut self, now: Instant) -> &mut Vec<u8> {
         if self.is_empty() {
             self.progress = now;
         } else if self.start >= self.len() {
@@ -125,6 +35,63 @@ impl Outbox {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
+        &mut self.bytes
+    }
+
+    /// Notes that the transport took `n` bytes.
+    pub(crate) fn written(&mut self, now: Instant, n: usize) {
+        assert!(n <= self.len(), "{n} bytes were written, but only {} were waiting", self.len());
+        if n == 0 {
+            return;
+        }
+        self.progress = now;
+        self.start += n;
+        self.written += n as u64;
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Frees the buffer if nothing is waiting.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// The bytes that the transport has not taken.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// The bytes held, those included that the transport has taken and the room that is kept.
+    pub(crate) const fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Position in the whole stream of the next byte to be appended.
+    pub(crate) fn end(&self) -> u64 {
+        self.written + self.len() as u64
+    }
+
+    /// Whether the transport has taken everything before `position`.
+    pub(crate) fn is_written(&self, position: u64) -> bool {
+        position <= self.written
+    }
+
+    /// When it will have been `patience` since anything moved; `None` while nothing waits.
+    pub(crate) fn deadline(&self, patience: Duration) -> Option<Instant> {
+        (!self.is_empty()).then(|| self.progress + patience)
     }
 }
 
@@ -181,16 +148,5 @@ mod tests {
         out.release();
         out.push(at(0), b"d");
         assert!(out.is_written(end) && !out.is_written(out.end()));
-    }
-
-    #[test]
-    fn nothing_is_handed_out_twice() {
-        let mut out = Outbox::default();
-        out.push(at(0), b"abc");
-        assert_eq!(out.hand_out().as_deref(), Some(&b"abc"[..]));
-        out.push(at(0), b"d");
-        out.written(at(0), 2);
-        assert_eq!(out.hand_out().as_deref(), Some(&b"d"[..]));
-        assert_eq!(out.hand_out(), None);
     }
 }

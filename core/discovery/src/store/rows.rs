@@ -1,5 +1,5 @@
-//! What every store does, whatever its rows lie in: apply operations, drop what is too old or too
-//! many, choose seeds.
+//! What every node database does, whatever its rows lie in: apply operations, drop what is too old
+//! or too many, choose seeds.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
@@ -15,10 +15,11 @@ use super::{
 const SEEDS_PER_SUBNET: usize = 2;
 
 /// Rows that can be read, by id and by rank.
-pub(super) trait Rows {
+pub trait Rows {
     /// Why reading or writing failed.
     type Error;
 
+    /// The row of a node.
     fn row(&self, id: &NodeId) -> Result<Option<Row>, Self::Error>;
 
     /// The ranks in a range, least first.
@@ -31,24 +32,25 @@ pub(super) trait Rows {
     fn seq(&self) -> Result<Option<u64>, Self::Error>;
 }
 
-/// Rows that can be changed. Whoever implements it makes the changes last, or undoes all of them.
-pub(super) trait RowsMut: Rows {
+/// Rows that can be changed. An implementation makes all changes of a call last, or none.
+pub trait RowsMut: Rows {
     /// Puts a row, or none, in the place of the one that had the rank `old`.
     fn replace(
         &mut self,
         id: &NodeId,
         old: Option<Rank>,
-        new: Option<&Row>,
+        new: Option<Row>,
     ) -> Result<(), Self::Error>;
 
     /// The row that is worth the least.
     fn least(&self) -> Result<Option<Rank>, Self::Error>;
 
+    /// Writes the sequence number of our own record.
     fn set_seq(&mut self, seq: u64) -> Result<(), Self::Error>;
 }
 
 /// Does what `ops` say, and then drops what is too many.
-pub(super) fn apply<R: RowsMut>(
+pub fn apply<R: RowsMut>(
     rows: &mut R,
     bounds: &Bounds,
     now: Duration,
@@ -78,7 +80,7 @@ pub(super) fn apply<R: RowsMut>(
         change.apply(now, op);
     }
     for (id, change) in changed {
-        rows.replace(&id, change.old, change.row.as_ref())?;
+        rows.replace(&id, change.old, change.row)?;
     }
     if seq > rows.seq()? {
         rows.set_seq(seq.expect("because nothing is more than none"))?;
@@ -91,11 +93,7 @@ pub(super) fn apply<R: RowsMut>(
 }
 
 /// Drops what is too old; what is of the future becomes of now. Returns how many were dropped.
-pub(super) fn prune<R: RowsMut>(
-    rows: &mut R,
-    bounds: &Bounds,
-    now: Duration,
-) -> Result<usize, R::Error> {
+pub fn prune<R: RowsMut>(rows: &mut R, bounds: &Bounds, now: Duration) -> Result<usize, R::Error> {
     let mut dropped = 0;
     for class in [Class::Unanswered, Class::Answered, Class::Seed] {
         let age = match class {
@@ -115,7 +113,7 @@ pub(super) fn prune<R: RowsMut>(
             if let Some(row) = &mut row {
                 row.clamp(now);
             }
-            rows.replace(&rank.id, Some(rank), row.as_ref())?;
+            rows.replace(&rank.id, Some(rank), row)?;
         }
     }
     Ok(dropped)
@@ -124,7 +122,7 @@ pub(super) fn prune<R: RowsMut>(
 /// Chooses seeds: any that answered recently enough, with equal chances.
 ///
 /// The same rows and the same randomness give the same seeds, in the same order.
-pub(super) fn seeds<R: Rows>(
+pub fn seeds<R: Rows>(
     rows: &R,
     now: Duration,
     max_age: Duration,

@@ -1,6 +1,6 @@
 //! What is kept of one node: how operations change it, what it is worth, and its bytes.
 //!
-//! Both stores keep these rows, so that one cannot remember what the other forgets.
+//! Every database keeps these rows, so that none remembers what another one forgets.
 
 mod bytes;
 
@@ -23,7 +23,7 @@ const MAX_CONTACTS: usize = 4;
 
 /// A node's row. All times are seconds of UNIX, and 0 is never.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Row {
+pub struct Row {
     /// When something was last heard of the node, from itself or others.
     heard: u64,
     stated: Option<Stated>,
@@ -33,7 +33,7 @@ pub(super) struct Row {
 
 /// Where a node is said to be. Kept in bytes, as most rows are written often and read never.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stated {
+struct Stated {
     form: Form,
     /// Its UDP addresses, at most one of each family: what its PONGs must come from to prove it.
     ips: Vec<IpAddr>,
@@ -60,18 +60,19 @@ struct Spot {
 
 /// What a node is worth keeping. Ordered: the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) class: Class,
-    /// When the node last did what its class asks for.
-    pub(super) time: u64,
-    /// Breaks ties.
-    pub(super) id: NodeId,
+pub struct Rank {
+    /// What the node did.
+    pub class: Class,
+    /// When the node last did what its class asks for, in seconds of UNIX.
+    pub time: u64,
+    /// The node, which breaks ties.
+    pub id: NodeId,
 }
 
 /// What a node did, in the order of merit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(super) enum Class {
+pub enum Class {
     /// Never sent a PONG; others may have told of it, or it may have sent a PING.
     Unanswered = 0,
     /// Sent a PONG, but not from where it is said to be.
@@ -127,7 +128,8 @@ impl Row {
         }
     }
 
-    pub(super) fn rank(&self, id: NodeId) -> Rank {
+    /// What the node is worth keeping.
+    pub fn rank(&self, id: NodeId) -> Rank {
         let pong = self.contacts.iter().map(|spot| spot.pong).max().unwrap_or(0);
         let (class, time) = match self.proof() {
             Some(spot) => (Class::Seed, spot.pong),
@@ -142,11 +144,13 @@ impl Row {
         self.proof().map(|spot| (spot.ip, spot.pong))
     }
 
-    pub(super) fn node(&self) -> Option<Node> {
+    /// Where the node says that it is, and its record if it has one.
+    pub fn node(&self) -> Option<Node> {
         self.stated.as_ref().and_then(Stated::node)
     }
 
-    pub(super) fn known(&self) -> Known {
+    /// Everything that is kept of the node.
+    pub fn known(&self) -> Known {
         Known { node: self.node(), contacts: self.contacts.iter().map(Spot::contact).collect() }
     }
 
@@ -235,7 +239,7 @@ impl Spot {
 
 impl Rank {
     /// How many bytes a rank has.
-    pub(super) const SIZE: usize = 1 + 8 + 32;
+    pub const SIZE: usize = 1 + 8 + 32;
 
     /// The least rank of a class at a time.
     pub(super) const fn first(class: Class, time: u64) -> Self {
@@ -248,7 +252,7 @@ impl Rank {
     }
 
     /// Bytes in the order of ranks.
-    pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
+    pub fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         bytes[0] = self.class as u8;
         bytes[1..9].copy_from_slice(&self.time.to_be_bytes());
@@ -257,7 +261,7 @@ impl Rank {
     }
 
     /// `None` if these are not the bytes of a rank.
-    pub(super) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Option<Self> {
         let class = match bytes[0] {
             0 => Class::Unanswered,
             1 => Class::Answered,

@@ -10,7 +10,7 @@
 //! contact = ip[16] last-ping[8] last-pong[8] failures[4]    seconds of UNIX, 0 is never
 //! ```
 //!
-//! Another layout is another [format](super::super::disk) of the whole file.
+//! Another layout is another format of every file that has such rows.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -21,7 +21,8 @@ const RECORD: u8 = 0x01;
 const URL: u8 = 0x02;
 
 impl Row {
-    pub(in super::super) fn encode(&self) -> Vec<u8> {
+    /// The bytes of the row on disk.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = self.heard.to_be_bytes().to_vec();
         match &self.stated {
             None => out.push(NOTHING),
@@ -47,7 +48,7 @@ impl Row {
     }
 
     /// `None` if these are not the bytes of a row. Records are not verified again.
-    pub(in super::super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let rest = &mut &bytes[..];
         let heard = u64::from_be_bytes(take(rest)?);
         let stated = match take::<1>(rest)?[0] {

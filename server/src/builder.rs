@@ -10,7 +10,7 @@ use std::{
 };
 
 use peerage_machine::{Now, Random};
-use peerage_node::{NetList, Node, NodeId, Policy, SecretKey};
+use peerage_node::{NetList, Node, NodeId, Policy, SecretKey, SelfDescription};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
 use tokio::{
@@ -30,9 +30,7 @@ use crate::{
     tasks::{
         clock::Clock,
         discovery::{self, Socket},
-        listener,
-        local::Local,
-        peering,
+        listener, peering,
     },
 };
 
@@ -239,48 +237,43 @@ impl Builder {
         let data_dir = self.data_dir.as_deref().map(DataDir::open).transpose()?;
         let kept = Kept::open(data_dir.as_ref()).await?;
         let attributes = protocols.iter().flat_map(|protocol| &protocol.attributes);
-        let mut local = Local {
-            key: self.key.clone(),
-            attributes: attributes.cloned().collect(),
-            tcp: None,
-            udp: None,
-        };
+        let mut about = SelfDescription::new(self.key.clone());
+        about.attributes = attributes.cloned().collect();
         // Mistakes in attributes come before those in addresses, which may be nobody's fault.
         let seq = kept.seq.unwrap_or_else(|| first_seq(clock.now()));
-        local.record(seq)?;
+        about.record(seq)?;
         let Sockets { tcp, udp } =
             Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
-        local.tcp = tcp.as_ref().map(|(_, address)| *address);
-        local.udp = udp.as_ref().map(|(_, address)| *address);
-        let mut record = local.record(seq)?;
-        let node = local.node(record.record().clone());
+        let listen = tcp.as_ref().map(|(_, address)| *address);
+        about.tcp = listen.into_iter().collect();
+        about.udp = udp.iter().map(|(_, address)| *address).collect();
+        let mut record = about.record(seq)?;
+        let node = about.node(record.record().clone());
         let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
         let store = kept.state_seq(clock.now(), record.seq()).await?;
-        let discovery = udp.map(|socket| discovery::Plan {
-            socket: Socket::new(socket),
-            bootnodes: self.discovery.bootnodes,
-            local: local.clone(),
-            // The machine signs the same record again.
-            seq: record.seq() - 1,
-        });
+        let policy = Policy::default().with_net_restrict(self.net_restrict);
+        let mut config = peerage_discovery::Config::default();
+        config.bootnodes = self.discovery.bootnodes;
+        config.policy = policy.clone();
+        // The machine signs the same record again.
+        let discovery =
+            udp.map(|socket| discovery::Plan { socket: Socket::new(socket), config, about, seq });
 
         let peering = peering::Plan {
-            peering: peerage_peering::Config {
-                own: record.id(),
-                limits: self.limits,
-                policy: Policy::default().with_net_restrict(self.net_restrict),
+            peering: peerage_peering::Config::new(record.id())
+                .with_limits(self.limits)
+                .with_policy(policy)
                 // Of two with one id the later counts: what was said now.
-                static_nodes: [kept_static, self.static_nodes].concat(),
-                trusted: [kept_trusted, self.trusted].concat(),
-                dialing: self.dialing && self.discovers != Discovers::Only,
+                .with_static_nodes([kept_static, self.static_nodes].concat())
+                .with_trusted([kept_trusted, self.trusted].concat())
+                .with_dialing(self.dialing && self.discovers != Discovers::Only)
                 // A server without protocols is there for handshakes: nobody is useless to it.
-                require_shared_capability: !capabilities.is_empty(),
-            },
+                .with_require_shared_capability(!capabilities.is_empty()),
             connection: peerage_rlpx::Config {
                 key: self.key,
                 client: self.client_name,
                 capabilities,
-                listen_port: local.tcp.map_or(0, |address| address.port()),
+                listen_port: listen.map_or(0, |address| address.port()),
                 timeouts: self.timeouts,
             },
             protocols: protocols.into_iter().map(Arc::new).collect(),
@@ -292,7 +285,7 @@ impl Builder {
         Ok(start(Plan {
             node,
             listener: tcp.map(|(listener, _)| listener),
-            listen: local.tcp,
+            listen,
             clock,
             discovery,
             peering,

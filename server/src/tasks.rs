@@ -9,7 +9,6 @@ pub(crate) mod connection;
 pub(crate) mod discovery;
 pub(crate) mod keeper;
 pub(crate) mod listener;
-pub(crate) mod local;
 pub(crate) mod mailbox;
 pub(crate) mod names;
 pub(crate) mod notice;

@@ -5,8 +5,8 @@
 //! cross does.
 //!
 //! ```text
-//!    datagrams <--> V4 ---Candidate, Located--> peering <--Identified, Ready, Closed-- Connection
-//!                      <--Want, Resolve--------         ---Admit, Disconnect--------->
+//!    datagrams <--> discovery --Candidate, Located--> peering <--Identified, Ready-- Connection
+//!                             <--Want, Resolve-------         ---Admit------------->
 //! ```
 
 mod carry;
@@ -22,14 +22,14 @@ mod speak;
 mod spec;
 mod world;
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, rc::Rc, sync::Arc};
 
-use peerage_discovery::{store::Keeping, v4::V4};
+use peerage_discovery::{Endpoint, NameId, store::Keeping, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Names, NamesInput, Server as Peering, Slot,
-    envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
+    envelope::{ConnId, DialError, DialId, Input, LocateId},
 };
 use peerage_rlpx::DisconnectReason;
 
@@ -65,10 +65,18 @@ enum Order {
     Disconnect(DisconnectReason),
 }
 
-/// What peering's task asks discovery's.
+/// What discovery's task is asked, and answered.
 #[derive(Debug)]
 enum Question {
-    Resolve { locate: LocateId, key: PublicKey },
+    /// A name was resolved.
+    Named {
+        id: NameId,
+        addresses: Vec<IpAddr>,
+    },
+    Resolve {
+        locate: LocateId,
+        key: PublicKey,
+    },
     SetPolicy(Policy),
     Want(usize),
 }
@@ -94,7 +102,8 @@ pub struct Node {
     unjudged: usize,
     /// Nothing is accepted before then.
     accept_again: Instant,
-    names: Names,
+    /// Questions of peering have even numbers, those of discovery odd ones.
+    names: Names<u64>,
     /// Of mail to peering from the listener and the dialer, and of mail to discovery.
     to_peering: Way,
     to_discovery: Way,
@@ -129,7 +138,9 @@ impl Budget {
             .discovery
             .as_ref()
             // Peering asks for no more static nodes at a time than it may dial.
-            .map_or(0, |v4| V4::memory_bound(v4, spec.limits.max_dialing, Keeping::SEEDS));
+            .map_or(0, |config| {
+                Endpoint::memory_bound(config, spec.limits.max_dialing, Keeping::SEEDS)
+            });
         Self { discovery, peering: Peering::memory_bound(&spec.peering(), 0) }
     }
 }
@@ -191,7 +202,7 @@ impl Node {
             seen: Seen::default(),
             budget,
         };
-        node.record = node.discovery.as_ref().map(|it| it.v4.local_record().clone());
+        node.record = node.discovery.as_ref().map(|it| it.endpoint.local_record().clone());
         node.start_protocols(io);
         node.drain_discovery(io, db);
         let now = io.now();
@@ -209,8 +220,8 @@ impl Node {
             HostEvent::Connected { socket, remote } => self.on_connected(io, socket, remote),
             HostEvent::Datagram { from, bytes } => self.on_datagram(io, db, from, &bytes),
             HostEvent::Resolved { question, answer } => {
-                let (resolve, addresses) = (ResolveId(question), answer.unwrap_or_default());
-                self.on_names(io, NamesInput::Answered { resolve, addresses });
+                let addresses = answer.unwrap_or_default();
+                self.on_names(io, NamesInput::Answered { resolve: question, addresses });
             }
             HostEvent::Stream(socket) => self.on_stream(io, socket),
             HostEvent::Wake(task) => self.on_wake(io, db, task),
@@ -258,7 +269,7 @@ impl Node {
 
     /// The discovery machine, where there is one.
     pub fn v4(&self) -> Option<&V4> {
-        self.discovery.as_ref().map(|discovery| &discovery.v4)
+        self.discovery.as_ref()?.endpoint.v4()
     }
 
     /// The peers: by id, with the slots they hold.
@@ -283,7 +294,7 @@ impl Node {
 
     /// What a machine of the node holds and may hold, in bytes, if it is more.
     pub(crate) fn is_over_budget(&self) -> Option<(usize, usize)> {
-        let discovery = self.v4().map_or(0, V4::memory);
+        let discovery = self.discovery.as_ref().map_or(0, |it| it.endpoint.memory());
         [(discovery, self.budget.discovery), (self.peering.memory(), self.budget.peering)]
             .into_iter()
             .find(|(held, bound)| held > bound)
@@ -308,7 +319,7 @@ impl Node {
             }
             token::DISCOVERY => {
                 if let Some(discovery) = &mut self.discovery {
-                    discovery.v4.handle_timeout(now);
+                    discovery.endpoint.handle_timeout(now);
                     self.drain_discovery(io, db);
                 }
             }

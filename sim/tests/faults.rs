@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use peerage_peering::Names;
+use peerage_peering::{NAME_PATIENCE, NAMES_AT_ONCE};
 use peerage_sim::{Faults, HostId, LinkProfile, NodeSpec, Place, Resolver, Settings, World};
 
 fn seconds(n: u64) -> Duration {
@@ -78,10 +78,10 @@ fn a_name_without_an_answer_is_given_up_in_time_and_asked_for_again() {
         let mut settings = Settings::default();
         settings.resolver = resolver;
         // More names than may be asked for at once: those that wait have their turn.
-        let count = Names::AT_ONCE + 2;
+        let count = NAMES_AT_ONCE + 2;
         let (mut world, hosts) = star(settings, count, true);
         start(&mut world, &hosts);
-        world.run_for(2 * Names::PATIENCE + seconds(1)).unwrap();
+        world.run_for(2 * NAME_PATIENCE + seconds(1)).unwrap();
         let center = world.node(hosts[count]).unwrap();
         assert_eq!(center.seen().dials_failed, count as u64, "{resolver:?}");
         assert_eq!(world.net_stats().streams, 0);

@@ -17,11 +17,10 @@ use std::{
 use criterion::Criterion;
 use peerage_bench::time;
 use peerage_discovery::{
-    CLOSEST, Input, Output, QueryId,
-    v4::{Config, V4, packet::Target},
+    CLOSEST, Command, Config, Endpoint, Input, LookupTarget, Output, QueryId, v4::packet::Target,
 };
 use peerage_machine::{Instant, Machine as _, Now, Random};
-use peerage_node::{LocalRecord, Node, NodeId, RecoverableSignature, SecretKey};
+use peerage_node::{Node, NodeId, RecoverableSignature, SecretKey, SelfDescription};
 
 /// Nodes that are there to be found.
 const NODES: u32 = 500;
@@ -41,7 +40,7 @@ struct Datagram {
 struct Net {
     now: Now,
     random: Random,
-    nodes: BTreeMap<SocketAddr, V4>,
+    nodes: BTreeMap<SocketAddr, Endpoint>,
     /// Where nobody answers, though others tell of it.
     dead: BTreeSet<SocketAddr>,
     boot: Node,
@@ -73,14 +72,14 @@ impl Net {
         let known: Vec<_> = keys.iter().zip(0..).map(|(key, n)| node(key, addr(n))).collect();
         let mut nodes = BTreeMap::new();
         for (key, n) in keys.iter().zip(0..) {
-            let mut v4 = machine(key, addr(n), now, &mut random);
+            let mut endpoint = machine(key, addr(n), now, &mut random);
             // Each knows of the others in an order of its own.
             for at in 0..known.len() {
                 let other = known[(at * 7 + n as usize * 31) % known.len()].clone();
-                v4.handle_input(now, Input::AddNode(other));
+                endpoint.handle_input(now, Command::AddNode(other).into());
             }
-            while v4.poll_output().is_some() {}
-            nodes.insert(addr(n), v4);
+            while endpoint.poll_output().is_some() {}
+            nodes.insert(addr(n), endpoint);
         }
         // Never the first, which is the boot node.
         let dead = (1..NODES).filter(|n| dead_in > 0 && n % dead_in == 1).map(addr).collect();
@@ -94,15 +93,17 @@ impl Net {
         let own = addr(self.next);
         self.next += 1;
         let key = SecretKey::generate(&mut self.random);
-        let mut v4 = machine(&key, own, self.now, &mut self.random);
+        let mut endpoint = machine(&key, own, self.now, &mut self.random);
         // The refresh at the start finds nothing to begin with, and comes back in 5 s: so all that
         // follows is for the lookup.
-        v4.handle_timeout(self.now);
-        let target = Target(self.random.bytes());
+        endpoint.handle_timeout(self.now);
+        let sought = *SecretKey::generate(&mut self.random).public();
+        let (target, looked_for) = (Target::from(&sought), LookupTarget::Key(sought));
         let start = self.now;
         let mut ours = time(|| {
-            v4.handle_input(start, Input::AddNode(self.boot.clone()));
-            v4.handle_input(start, Input::Lookup { id: QUERY, target });
+            endpoint.handle_input(start, Command::AddNode(self.boot.clone()).into());
+            let command = Command::Lookup { id: QUERY, target: looked_for };
+            endpoint.handle_input(start, command.into());
         });
         let mut flying = BTreeMap::new();
         let mut count = 0_u64;
@@ -110,16 +111,14 @@ impl Net {
             count += 1;
             flying.insert((now.mono + LATENCY, count), datagram);
         };
-        let (closest, queries, requests) = loop {
+        let result = loop {
             let mut done = None;
-            while let Some(output) = v4.poll_output() {
+            while let Some(output) = endpoint.poll_output() {
                 match output {
                     Output::Send { to, bytes } => {
                         send(&mut flying, self.now, Datagram { from: own, to, bytes });
                     }
-                    Output::LookupDone { closest, queries, packets, .. } => {
-                        done = Some((closest, queries, packets));
-                    }
+                    Output::LookupDone { result, .. } => done = Some(result),
                     _ => {}
                 }
             }
@@ -127,18 +126,18 @@ impl Net {
                 break done;
             }
             let arrives = flying.keys().next().map(|(at, _)| *at);
-            let wakes = v4.poll_timeout().unwrap();
+            let wakes = endpoint.poll_timeout().unwrap();
             let next = arrives.map_or(wakes, |at| at.min(wakes)).max(self.now.mono);
             self.now = self.now.later(next.saturating_since(self.now.mono));
             let now = self.now;
             if arrives != Some(next) {
-                ours += time(|| v4.handle_timeout(now));
+                ours += time(|| endpoint.handle_timeout(now));
                 continue;
             }
             let (_, Datagram { from, to, bytes }) = flying.pop_first().unwrap();
-            let input = Input::Datagram { from, bytes: &bytes };
+            let input = Input::Datagram { from, datagram: bytes.as_slice().into() };
             if to == own {
-                ours += time(|| v4.handle_input(now, input));
+                ours += time(|| endpoint.handle_input(now, input));
             } else if let Some(other) = self.nodes.get_mut(&to).filter(|_| !self.dead.contains(&to))
             {
                 other.handle_input(now, input);
@@ -149,23 +148,24 @@ impl Net {
                 }
             }
         };
-        let stats = *v4.stats();
+        let stats = *endpoint.v4().unwrap().stats();
         Cost {
             ours,
             limit: signatures(&key, stats.sent, stats.received),
             virtual_time: self.now.mono.saturating_since(start.mono),
-            queries,
-            requests,
+            queries: result.queries,
+            requests: result.packets,
             sent: stats.sent,
             received: stats.received,
-            hits: self.closest(target.id()).iter().filter(|id| has(&closest, id)).count(),
+            hits: self.closest(target.id()).iter().filter(|id| has(&result.closest, id)).count(),
         }
     }
 
     /// The living nodes that are really closest.
     fn closest(&self, target: NodeId) -> Vec<NodeId> {
         let living = self.nodes.iter().filter(|(addr, _)| !self.dead.contains(addr));
-        let mut ids: Vec<_> = living.map(|(_, v4)| v4.table().own()).collect();
+        let id = |it: &Endpoint| it.local_record().id();
+        let mut ids: Vec<_> = living.map(|(_, it)| id(it)).collect();
         ids.sort_by(|a, b| target.cmp_distance(a, b));
         ids.truncate(CLOSEST);
         ids
@@ -200,14 +200,12 @@ fn node(key: &SecretKey, addr: SocketAddr) -> Node {
     Node::from_endpoint(*key.public(), addr, None)
 }
 
-fn machine(key: &SecretKey, addr: SocketAddr, now: Now, random: &mut Random) -> V4 {
-    let mut local = LocalRecord::new(key.clone(), 0);
-    if let SocketAddr::V4(addr) = addr {
-        local.set_ip4(Some(*addr.ip())).unwrap();
-    }
-    local.set_udp4(Some(addr.port())).unwrap();
-    local.set_tcp4(Some(addr.port())).unwrap();
-    V4::new(Config::default(), key.clone(), local, Vec::new(), now, random.fork())
+fn machine(key: &SecretKey, addr: SocketAddr, now: Now, random: &mut Random) -> Endpoint {
+    let mut about = SelfDescription::new(key.clone());
+    (about.tcp, about.udp) = (vec![addr], vec![addr]);
+    let mut endpoint = Endpoint::new(Config::default(), about, 0, random.fork());
+    endpoint.handle_input(now, Input::Seeds(Vec::new()));
+    endpoint
 }
 
 const NETS: [(&str, u32); 2] = [("all live", 0), ("one in three dead", 3)];

@@ -9,16 +9,13 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use arbitrary::Unstructured;
 use peerage_machine::{Instant, Machine as _, Now};
-use peerage_node::{LocalRecord, Node, SecretKey};
+use peerage_node::{Node, SelfDescription};
 
 use crate::{
-    Input, Output, QueryId,
+    Command, Config, Endpoint, Input, LookupTarget, Output, QueryId,
     table::model,
     testing::{public, secret},
-    v4::{
-        Config, V4,
-        packet::{self, Packet, Target, Token},
-    },
+    v4::packet::{self, Packet, Target, Token},
 };
 
 /// The first type of a packet, and how many are known.
@@ -64,7 +61,7 @@ pub fn v4(data: &[u8]) {
 
 struct V4World {
     now: Now,
-    v4: V4,
+    machine: Endpoint,
     config: Config,
     /// Pings of the machine that were not answered: to whom, and their hashes.
     pings: Vec<(SocketAddr, Token)>,
@@ -76,14 +73,12 @@ impl V4World {
     fn new() -> Self {
         let now = Now { mono: Instant::START, unix: Duration::from_secs(1_800_000_000) };
         let config = Config::default();
-        let key: SecretKey = secret(0);
-        let mut local = LocalRecord::new(key.clone(), 0);
-        local.set_ip4(Some([11, 255, 0, 1].into())).unwrap();
-        local.set_udp4(Some(30_303)).unwrap();
-        let v4 = V4::new(config.clone(), key, local, Vec::new(), now, [9; 32]);
+        let mut about = SelfDescription::new(secret(0));
+        about.udp = vec![([11, 255, 0, 1], 30_303).into()];
+        let machine = Endpoint::new(config.clone(), about, 0, [9; 32]);
         let (pings, proved) = (Vec::new(), BTreeSet::new());
-        let mut world = Self { now, v4, config, pings, proved, queries: 0 };
-        world.drain();
+        let mut world = Self { now, machine, config, pings, proved, queries: 0 };
+        world.tell(Input::Seeds(Vec::new()));
         world
     }
 
@@ -120,20 +115,20 @@ impl V4World {
             }
             12 => {
                 let node = Node::from_endpoint(*key.public(), from, None);
-                self.tell(Input::AddNode(node));
+                self.tell(Command::AddNode(node).into());
             }
             13 => {
                 self.queries += 1;
-                let (id, target) = (QueryId(self.queries), Target([who; 64]));
-                self.tell(Input::Lookup { id, target });
+                let target = LookupTarget::Key(*secret(u32::from(who)).public());
+                self.tell(Command::Lookup { id: QueryId(self.queries), target }.into());
             }
             14 => self.tell(Input::Want { count: usize::from(how % 4) }),
             _ => {
                 let millis = u64::from(how) * u64::from(who);
                 self.now = self.now.later(Duration::from_millis(millis));
-                self.v4.handle_timeout(self.now);
+                self.machine.handle_timeout(self.now);
                 self.drain();
-                let next = self.v4.poll_timeout();
+                let next = self.machine.poll_timeout();
                 assert!(next.is_none_or(|at| at > self.now.mono), "what is due was not done");
             }
         }
@@ -163,16 +158,16 @@ impl V4World {
     }
 
     fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
-        self.tell(Input::Datagram { from, bytes });
+        self.tell(Input::Datagram { from, datagram: bytes.into() });
     }
 
     fn tell(&mut self, input: Input<'_>) {
-        self.v4.handle_input(self.now, input);
+        self.machine.handle_input(self.now, input);
         self.drain();
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.v4.poll_output() {
+        while let Some(output) = self.machine.poll_output() {
             let Output::Send { to, bytes } = output else { continue };
             assert!(bytes.len() <= packet::MAX_PACKET_SIZE, "too large for a datagram");
             let (packet, key, token) = Packet::decode(&bytes).expect("because we made it");
@@ -184,7 +179,8 @@ impl V4World {
             }
         }
         let commands = usize::try_from(self.queries).unwrap();
-        let (held, bound) = (self.v4.memory(), V4::memory_bound(&self.config, commands, 0));
+        let (held, bound) =
+            (self.machine.memory(), Endpoint::memory_bound(&self.config, commands, 0));
         assert!(held <= bound, "{held} bytes are held of {bound}");
     }
 }

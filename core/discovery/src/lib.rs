@@ -2,11 +2,20 @@
 //!
 //! # What is where
 //!
-//! Shared by all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
+//! An [`Endpoint`] is the machine that a driver holds: discovery at one socket, with the versions
+//! that are on ([`v4`]).
+//!
+//! For all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
 //! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`store`] (what to keep,
 //! and when to write it).
 
+mod answers;
+mod base;
+mod config;
+mod datagram;
+mod endpoint;
 mod entry;
+mod finder;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -26,14 +35,18 @@ mod testing;
 pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
 pub use peerage_node::{
     Crypto, LocalRecord, NetList, Node, NodeId, Policy, PublicKey, Record, SecretKey,
+    SelfDescription,
 };
 
+pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry};
+pub use config::Config;
+pub use datagram::Datagram;
+pub use endpoint::{Command, Endpoint, Input, NameId, Output, Stats, Warning};
 pub use entry::{Endpoints, Entry};
 pub use limiter::{Limiter, LimiterConfig, Rate};
 pub use lookup::{ALPHA, CLOSEST, Lookup};
 pub use own_record::LocalChange;
 pub use store::{SeedNode, StoreOp};
 pub use table::{Added, Bucket, NoPlace, Removed, Table, TableConfig};
-pub use v4::{Input, Output, QueryId};
 pub use vote::{Family, Vote};
 pub use walk::Walk;

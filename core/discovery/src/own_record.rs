@@ -79,51 +79,68 @@ impl DecidedBy {
     }
 }
 
-impl OwnRecord {
-    /// The record, on whose addresses others decide until somebody states one.
-    pub(crate) fn new(mut record: LocalRecord, vote_interval: Duration) -> Self {
-        let current = record.record().clone();
-        Self {
-            record,
-            current,
-            ip4: DecidedBy::Vote,
-            ip6: DecidedBy::Vote,
-            vote: Vote::new(),
-            elected: None,
-            vote_interval,
+impl LocalChange {
+    /// Whether `other` changes the same, so that the later of both counts.
+    pub(crate) fn is_of_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Attribute { key, .. }, Self::Attribute { key: other, .. }) => key == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
+    }
+
+    fn apply(&self, record: &mut LocalRecord) -> Result<(), LocalRecordError> {
+        match self {
+            Self::Attribute { key, rlp: Some(rlp) } => record.set_attribute(key, rlp.clone()),
+            Self::Attribute { key, rlp: None } => {
+                record.remove_attribute(key);
+                Ok(())
+            }
+            // Without a statement, the last one stands until others agree on another.
+            Self::Ip4(None) | Self::Ip6(None) => Ok(()),
+            Self::Ip4(ip) => record.set_ip4(*ip),
+            Self::Ip6(ip) => record.set_ip6(*ip),
+            Self::Tcp4(port) => record.set_tcp4(*port),
+            Self::Tcp6(port) => record.set_tcp6(*port),
+            Self::Udp4(port) => record.set_udp4(*port),
+            Self::Udp6(port) => record.set_udp6(*port),
+        }
+    }
+}
+
+impl OwnRecord {
+    /// A record that states the addresses of ours that are `certain`, and what the driver told in
+    /// `changes` before. On an address of another family others decide until somebody states it.
+    pub(crate) fn new(
+        mut record: LocalRecord,
+        certain: impl Iterator<Item = IpAddr>,
+        changes: &[LocalChange],
+        vote_interval: Duration,
+    ) -> Self {
+        for change in changes {
+            // All together they may not fit where each did alone; then it is left out.
+            let _ = change.apply(&mut record);
+        }
+        let current = record.record().clone();
+        let (ip4, ip6) = (DecidedBy::Vote, DecidedBy::Vote);
+        let vote = Vote::new();
+        let mut own = Self { record, current, ip4, ip6, vote, elected: None, vote_interval };
+        for ip in certain {
+            match ip {
+                IpAddr::V4(_) => own.ip4 = DecidedBy::Statement,
+                IpAddr::V6(_) => own.ip6 = DecidedBy::Statement,
+            }
+        }
+        changes.iter().for_each(|change| own.decide(change));
+        own
     }
 
     /// Applies what the driver tells. The new record, if it is one.
     pub(crate) fn change(
         &mut self,
-        change: LocalChange,
+        change: &LocalChange,
     ) -> Result<Option<Record>, LocalRecordError> {
-        match change {
-            LocalChange::Attribute { key, rlp: Some(rlp) } => {
-                self.record.set_attribute(&key, rlp)?;
-            }
-            LocalChange::Attribute { key, rlp: None } => {
-                self.record.remove_attribute(&key);
-            }
-            LocalChange::Ip4(ip) => {
-                self.ip4 = DecidedBy::of(ip.as_ref());
-                // Without a statement, the last one stands until others agree on another.
-                if ip.is_some() {
-                    self.record.set_ip4(ip)?;
-                }
-            }
-            LocalChange::Ip6(ip) => {
-                self.ip6 = DecidedBy::of(ip.as_ref());
-                if ip.is_some() {
-                    self.record.set_ip6(ip)?;
-                }
-            }
-            LocalChange::Tcp4(port) => self.record.set_tcp4(port)?,
-            LocalChange::Tcp6(port) => self.record.set_tcp6(port)?,
-            LocalChange::Udp4(port) => self.record.set_udp4(port)?,
-            LocalChange::Udp6(port) => self.record.set_udp6(port)?,
-        }
+        self.decide(change);
+        change.apply(&mut self.record)?;
         Ok(self.sign())
     }
 
@@ -185,6 +202,19 @@ impl OwnRecord {
         match ip {
             IpAddr::V4(_) => self.ip4,
             IpAddr::V6(_) => self.ip6,
+        }
+    }
+
+    /// Who decides on an address from now on.
+    const fn decide(&mut self, change: &LocalChange) {
+        match change {
+            LocalChange::Ip4(ip) => self.ip4 = DecidedBy::of(ip.as_ref()),
+            LocalChange::Ip6(ip) => self.ip6 = DecidedBy::of(ip.as_ref()),
+            LocalChange::Attribute { .. }
+            | LocalChange::Tcp4(_)
+            | LocalChange::Tcp6(_)
+            | LocalChange::Udp4(_)
+            | LocalChange::Udp6(_) => {}
         }
     }
 

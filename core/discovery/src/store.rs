@@ -1,9 +1,9 @@
 //! The node database: what is kept of other nodes over restarts, and when it is written.
 //!
-//! Discovery says what to keep ([`StoreOp`]), and is given [`SeedNode`]s at its start; both versions
-//! write the same rows. [`Keeping`] gathers operations and says when to write how many, and [`rows`]
-//! says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in a file that a
-//! driver has.
+//! Discovery says what to keep ([`StoreOp`]), and is given [`SeedNode`]s at its start; both
+//! versions write the same rows. [`Keeping`] gathers operations and says when to write how many,
+//! and [`rows`] says what they do to rows, wherever those lie: a [`Shelf`] in memory, or tables in
+//! a file that a driver has.
 //!
 //! Not here: files, flushes, and threads that may block.
 //!
@@ -21,7 +21,7 @@ mod row;
 pub mod rows;
 mod shelf;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use peerage_node::{Node, NodeId};
 
@@ -64,9 +64,9 @@ pub enum StoreOp {
         /// When, since the UNIX epoch.
         unix: Duration,
     },
-    /// A node with its record, if it has one, and where it is. Boxed, as thousands of operations may
-    /// wait for a slow disk.
-    Record(Box<Node>),
+    /// A node with its record, if it has one, and where it is. Behind a pointer, as thousands of
+    /// operations may wait for a slow disk.
+    Record(Arc<Node>),
     /// The sequence number of our own record: the next run begins above it.
     Seq(u64),
 }
@@ -109,6 +109,7 @@ impl List {
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. A start
     /// needs a few dozen seeds; the rest is spare for those that left, and costs 6 MB by default.
@@ -133,6 +134,7 @@ impl Default for Bounds {
 
 /// What is kept of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Known {
     /// Where the node says that it is, and its record if it has one. A record is never replaced by
     /// an older one, nor by what was not signed.
@@ -141,8 +143,16 @@ pub struct Known {
     pub contacts: Vec<Contact>,
 }
 
+impl Known {
+    /// What is kept of a node, and how it did at each address.
+    pub const fn new(node: Option<Node>, contacts: Vec<Contact>) -> Self {
+        Self { node, contacts }
+    }
+}
+
 /// How a node did at one address. Times are those of UNIX, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Contact {
     /// The address, never an IPv4-mapped one.
     pub ip: IpAddr,
@@ -152,6 +162,13 @@ pub struct Contact {
     pub last_pong: Option<Duration>,
     /// How many requests it left without an answer, as the last [`StoreOp::Failures`] said.
     pub failures: u32,
+}
+
+impl Contact {
+    /// A node that was told of at this address, and not heard there.
+    pub fn new(ip: IpAddr) -> Self {
+        Self { ip: ip.to_canonical(), last_ping: None, last_pong: None, failures: 0 }
+    }
 }
 
 #[cfg(test)]

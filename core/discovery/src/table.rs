@@ -230,6 +230,11 @@ impl Table {
         self.revalidation.next()
     }
 
+    /// The UDP endpoint of `node` to be used: see [`TableConfig::endpoint`].
+    pub(crate) fn endpoint_of(&self, node: &Node) -> Option<SocketAddr> {
+        self.config.endpoint(node)
+    }
+
     /// Our own id.
     pub const fn own(&self) -> NodeId {
         self.own

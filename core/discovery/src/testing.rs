@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![cfg_attr(not(test), allow(dead_code, reason = "the fuzz targets need only some"))]
 
+#[cfg(test)]
+pub(crate) mod net;
+
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_node::{LocalRecord, Node, NodeId, PublicKey, Record, SecretKey};

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod description;
 mod distance;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -15,6 +16,7 @@ mod subnet;
 
 pub use peerage_machine::{Instant, Random};
 
+pub use description::SelfDescription;
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
 pub use local::{LocalRecord, LocalRecordError};
 pub use netlist::{NetList, NetListError};

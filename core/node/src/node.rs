@@ -99,6 +99,25 @@ impl Node {
         Self { udp: Some(canonical(endpoint)), ..self }
     }
 
+    /// The same node at the first of the addresses that its name was resolved to; as it was, if it
+    /// has no name or there is no address.
+    ///
+    /// IPv4 comes first: nearly every node of Ethereum has it.
+    #[must_use]
+    pub fn resolved_to(self, addresses: &[IpAddr]) -> Self {
+        let first = addresses.iter().find(|ip| ip.is_ipv4()).or(addresses.first()).copied();
+        let Some(ip) = first.filter(|_| self.hostname().is_some()) else { return self };
+        let (tcp, udp) = (self.tcp_port(), self.udp_port());
+        let node = match tcp {
+            Some(port) => self.with_tcp_endpoint(SocketAddr::new(ip, port)),
+            None => self,
+        };
+        match udp {
+            Some(port) => node.with_udp_endpoint(SocketAddr::new(ip, port)),
+            None => node,
+        }
+    }
+
     /// The node's id.
     pub const fn id(&self) -> NodeId {
         self.id

@@ -1,4 +1,4 @@
-//! Resolving the names of static nodes: how many at once, and for how long.
+//! Resolving the names of nodes: how many at once, and for how long.
 //!
 //! A resolver may take long to answer, or never answer, and each question may hold a thread of the
 //! driver for as long. So only some names are asked for at once, and a name that has no answer in
@@ -10,7 +10,12 @@ use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use peerage_machine::{Instant, Machine, Now};
 
-use crate::envelope::ResolveId;
+/// How many names are asked for at once: each may hold a thread of the driver.
+pub const NAMES_AT_ONCE: usize = 8;
+
+/// How long a name may take to be resolved: as long as a resolver takes to ask its first server
+/// twice.
+pub const NAME_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The names that are being resolved, and those that wait for their turn.
 ///
@@ -18,33 +23,35 @@ use crate::envelope::ResolveId;
 /// for what [`NamesOutput::Ask`] names, and gives [`NamesOutput::Resolved`] to the server as
 /// [`Input::Resolved`](crate::envelope::Input::Resolved).
 ///
+/// `K` is what the driver knows a question by.
+///
 /// ```text
 ///   Resolve --> waiting --a place is free--> asked --Answered, or too late--> Resolved
 /// ```
-#[derive(Debug, Default)]
-pub struct Names {
-    /// As many at most as the server dials static nodes at a time.
-    waiting: VecDeque<(ResolveId, String)>,
-    /// In the order in which they are given up, and when. At most [`AT_ONCE`](Self::AT_ONCE).
-    asked: VecDeque<(ResolveId, Instant)>,
-    outputs: VecDeque<NamesOutput>,
+#[derive(Debug)]
+pub struct Names<K> {
+    /// As many at most as the server dials static nodes at a time, and there are boot nodes.
+    waiting: VecDeque<(K, String)>,
+    /// In the order in which they are given up, and when. At most [`NAMES_AT_ONCE`].
+    asked: VecDeque<(K, Instant)>,
+    outputs: VecDeque<NamesOutput<K>>,
 }
 
 /// What is told of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamesInput {
+pub enum NamesInput<K> {
     /// The system has answered: all addresses, or none where there are none or it failed. Ignored
     /// if that comes too late.
     Answered {
         /// The question.
-        resolve: ResolveId,
+        resolve: K,
         /// Every address of the name, both families.
         addresses: Vec<IpAddr>,
     },
     /// The server wants a name resolved.
     Resolve {
         /// The question.
-        resolve: ResolveId,
+        resolve: K,
         /// The name.
         host: String,
     },
@@ -52,46 +59,45 @@ pub enum NamesInput {
 
 /// What is wanted for names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamesOutput {
+pub enum NamesOutput<K> {
     /// Ask the system for the addresses of a name. Answered by [`NamesInput::Answered`].
     Ask {
         /// The question.
-        resolve: ResolveId,
+        resolve: K,
         /// The name.
         host: String,
     },
     /// A name was resolved, or was not: then `addresses` is empty.
     Resolved {
         /// The question.
-        resolve: ResolveId,
+        resolve: K,
         /// Every address of the name.
         addresses: Vec<IpAddr>,
     },
 }
 
-impl Names {
-    /// How many names are asked for at once: each may hold a thread of the driver.
-    pub const AT_ONCE: usize = 8;
-
-    /// How long a name may take to be resolved: as long as a resolver takes to ask its first server
-    /// twice.
-    pub const PATIENCE: Duration = Duration::from_secs(5);
-
+impl<K: Copy + PartialEq> Names<K> {
     fn ask(&mut self, now: Instant) {
-        while self.asked.len() < Self::AT_ONCE
+        while self.asked.len() < NAMES_AT_ONCE
             && let Some((resolve, host)) = self.waiting.pop_front()
         {
-            self.asked.push_back((resolve, now + Self::PATIENCE));
+            self.asked.push_back((resolve, now + NAME_PATIENCE));
             self.outputs.push_back(NamesOutput::Ask { resolve, host });
         }
     }
 }
 
-impl Machine for Names {
-    type Input<'a> = NamesInput;
-    type Output = NamesOutput;
+impl<K> Default for Names<K> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), asked: VecDeque::new(), outputs: VecDeque::new() }
+    }
+}
 
-    fn handle_input(&mut self, now: Now, input: NamesInput) {
+impl<K: Copy + PartialEq> Machine for Names<K> {
+    type Input<'a> = NamesInput<K>;
+    type Output = NamesOutput<K>;
+
+    fn handle_input(&mut self, now: Now, input: NamesInput<K>) {
         match input {
             NamesInput::Answered { resolve, addresses } => {
                 if let Some(at) = self.asked.iter().position(|(asked, _)| *asked == resolve) {
@@ -112,7 +118,7 @@ impl Machine for Names {
         self.ask(now.mono);
     }
 
-    fn poll_output(&mut self) -> Option<NamesOutput> {
+    fn poll_output(&mut self) -> Option<NamesOutput<K>> {
         self.outputs.pop_front()
     }
 
@@ -129,24 +135,24 @@ mod tests {
         Now { mono: Instant::START + Duration::from_millis(millis), unix: Duration::ZERO }
     }
 
-    fn resolve(n: u64) -> NamesInput {
-        NamesInput::Resolve { resolve: ResolveId(n), host: format!("n{n}.example") }
+    fn resolve(n: u64) -> NamesInput<u64> {
+        NamesInput::Resolve { resolve: n, host: format!("n{n}.example") }
     }
 
-    fn ask(n: u64) -> NamesOutput {
-        NamesOutput::Ask { resolve: ResolveId(n), host: format!("n{n}.example") }
+    fn ask(n: u64) -> NamesOutput<u64> {
+        NamesOutput::Ask { resolve: n, host: format!("n{n}.example") }
     }
 
-    fn answered(n: u64) -> NamesInput {
-        NamesInput::Answered { resolve: ResolveId(n), addresses: vec![[10, 0, 0, 1].into()] }
+    fn answered(n: u64) -> NamesInput<u64> {
+        NamesInput::Answered { resolve: n, addresses: vec![[10, 0, 0, 1].into()] }
     }
 
-    fn resolved(n: u64, ip: Option<[u8; 4]>) -> NamesOutput {
+    fn resolved(n: u64, ip: Option<[u8; 4]>) -> NamesOutput<u64> {
         let addresses = ip.into_iter().map(IpAddr::from).collect();
-        NamesOutput::Resolved { resolve: ResolveId(n), addresses }
+        NamesOutput::Resolved { resolve: n, addresses }
     }
 
-    fn drain(names: &mut Names) -> Vec<NamesOutput> {
+    fn drain(names: &mut Names<u64>) -> Vec<NamesOutput<u64>> {
         std::iter::from_fn(|| names.poll_output()).collect()
     }
 

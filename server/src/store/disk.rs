@@ -3,8 +3,8 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | `format`, `seq` | the format of the file; the sequence number of our record |
-//! | `nodes` | node id | a [row](peerage_discovery::store::Row) |
-//! | `ranks` | [rank](peerage_discovery::store::Rank) | nothing: what goes first, and where seeds are |
+//! | `nodes` | node id | a [`Row`](peerage_discovery::store::Row) |
+//! | `ranks` | [`Rank`](peerage_discovery::store::Rank) | nothing: what goes first, and seeds |
 //! | `static`, `trusted` | node id | the node as text |
 //!
 //! A call of [`NodeStore`] is one transaction. It is on the disk when the call returns, which takes

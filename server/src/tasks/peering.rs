@@ -12,7 +12,7 @@ use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy, PublicKey};
 use peerage_peering::{
     Names, NamesInput, Server as Peering,
-    envelope::{ConnId, DialId, Input},
+    envelope::{ConnId, DialId, Input, ResolveId},
 };
 use peerage_rlpx::{Hello, Shared};
 use tokio::{
@@ -87,7 +87,7 @@ pub(crate) struct Task {
     dialer: Arc<dyn Dialer>,
     dial_timeout: Duration,
     stop_timeout: Duration,
-    names: Names,
+    names: Names<ResolveId>,
     /// `None` without discovery.
     locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,

@@ -3,11 +3,12 @@
 
 use std::net::SocketAddr;
 
+use peerage_discovery::NameId;
 use peerage_machine::{Instant, Machine as _};
 use peerage_node::PublicKey;
 use peerage_peering::{
     ACCEPT_PAUSE, NamesInput, NamesOutput, Race, RaceInput, RaceOutput, UNJUDGED,
-    envelope::{ConnId, DialError, DialId, Input, Output},
+    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 use peerage_rlpx::Role;
 
@@ -102,7 +103,7 @@ impl Node {
                 }
             }
             Output::Resolve { resolve, host } => {
-                self.on_names(io, NamesInput::Resolve { resolve, host });
+                self.on_names(io, NamesInput::Resolve { resolve: 2 * resolve.0, host });
             }
             Output::SlotChanged { id, slot, .. } => {
                 if let Some(peer) = self.peers.get_mut(&id) {
@@ -116,17 +117,13 @@ impl Node {
                 io.report(&NodeFact::Stopped { conns: known, dials: self.dials.len() });
             }
             Output::WantCandidates { count } => {
-                // One at a time, as the server does: each is followed by another wish.
-                self.ask_discovery(io, Question::Want(count.min(1)));
-            }
-            other => {
-                io.break_rule(|| format!("peering wants something that no driver knows: {other:?}"))
+                self.ask_discovery(io, Question::Want(count));
             }
         }
     }
 
     /// Something is told of names that peering wants resolved.
-    pub(super) fn on_names(&mut self, io: &mut Io<'_>, input: NamesInput) {
+    pub(super) fn on_names(&mut self, io: &mut Io<'_>, input: NamesInput<u64>) {
         self.names.handle_input(io.now(), input);
         self.drain_names(io);
     }
@@ -134,9 +131,14 @@ impl Node {
     pub(super) fn drain_names(&mut self, io: &mut Io<'_>) {
         while let Some(output) = self.names.poll_output() {
             match output {
-                NamesOutput::Ask { resolve, host } => io.resolve(resolve.0, &host),
-                NamesOutput::Resolved { resolve, addresses } => {
+                NamesOutput::Ask { resolve, host } => io.resolve(resolve, &host),
+                NamesOutput::Resolved { resolve, addresses } if resolve % 2 == 0 => {
+                    let resolve = ResolveId(resolve / 2);
                     self.input(io, Input::Resolved { resolve, addresses });
+                }
+                NamesOutput::Resolved { resolve, addresses } => {
+                    let id = NameId(resolve / 2);
+                    self.ask_discovery(io, Question::Named { id, addresses });
                 }
             }
         }

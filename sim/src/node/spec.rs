@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_discovery::v4;
+use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
 use peerage_peering::{Config as Peering, Limits};
 use peerage_rlpx::{Config, Timeouts};
@@ -18,7 +18,7 @@ pub struct NodeSpec {
     /// Its port, of both transports.
     pub port: u16,
     /// Discovery, with the boot nodes in it; `None` for none.
-    pub discovery: Option<v4::Config>,
+    pub discovery: Option<Discovery>,
     /// Whether it states its own address, instead of waiting for the vote.
     pub knows_address: bool,
     /// How many of everything.
@@ -43,7 +43,7 @@ impl NodeSpec {
         Self {
             key,
             port: 30_303,
-            discovery: Some(v4::Config::default()),
+            discovery: Some(Discovery::default()),
             knows_address: true,
             limits: Limits::default(),
             dialing: true,
@@ -62,7 +62,7 @@ impl NodeSpec {
 
     /// A node that does nothing but discovery.
     pub fn discovery_only(key: SecretKey) -> Self {
-        let limits = Limits { max_peers: 0, max_handshakes: 0, ..Limits::default() };
+        let limits = Limits::default().with_max_peers(0).with_max_handshakes(0);
         Self { limits, dialing: false, ..Self::new(key) }
     }
 
@@ -82,12 +82,10 @@ impl NodeSpec {
     }
 
     pub(super) fn peering(&self) -> Peering {
-        Peering {
-            limits: self.limits.clone(),
-            static_nodes: self.static_nodes.clone(),
-            trusted: self.trusted.clone(),
-            dialing: self.dialing,
-            ..Peering::new(self.id())
-        }
+        Peering::new(self.id())
+            .with_limits(self.limits.clone())
+            .with_static_nodes(self.static_nodes.clone())
+            .with_trusted(self.trusted.clone())
+            .with_dialing(self.dialing)
     }
 }

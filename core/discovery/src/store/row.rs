@@ -5,7 +5,9 @@
 mod bytes;
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,9 +33,23 @@ pub struct Row {
     contacts: Vec<Spot>,
 }
 
-/// Where a node is said to be. Kept in bytes, as most rows are written often and read never.
+/// Where a node is said to be. Most rows are written often and read never, so it is made bytes of
+/// only for a disk, and a node of bytes only for a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Stated {
+enum Stated {
+    /// As it was told.
+    Node {
+        node: Arc<Node>,
+        /// Its UDP addresses.
+        ips: Vec<IpAddr>,
+    },
+    /// As it is on a disk.
+    Written(Written),
+}
+
+/// What is written of where a node is said to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Written {
     form: Form,
     /// Its UDP addresses, at most one of each family: what its PONGs must come from to prove it.
     ips: Vec<IpAddr>,
@@ -93,12 +109,13 @@ impl Row {
     ///
     /// A record yields only to a record that is at least as new: what is not signed may be
     /// anybody's.
-    pub(super) fn on_stated(&mut self, now: u64, node: &Node) {
+    pub(super) fn on_stated(&mut self, now: u64, node: &Arc<Node>) {
         self.heard = self.heard.max(now);
-        let new = Stated::of(node);
-        let keep = self.stated.as_ref().is_some_and(|old| old.seq() > new.seq());
+        let seq = node.record().map(Record::seq);
+        let keep = self.stated.as_ref().is_some_and(|old| old.seq() > seq);
         if !keep {
-            self.stated = Some(new);
+            let ips = node.udp_endpoints().iter().map(SocketAddr::ip).collect();
+            self.stated = Some(Stated::Node { node: node.clone(), ips });
         }
     }
 
@@ -155,7 +172,7 @@ impl Row {
     }
 
     fn proof(&self) -> Option<&Spot> {
-        let ips = &self.stated.as_ref()?.ips;
+        let ips = self.stated.as_ref()?.ips();
         self.contacts
             .iter()
             .filter(|spot| spot.pong > 0 && ips.contains(&spot.ip))
@@ -181,6 +198,35 @@ impl Row {
 }
 
 impl Stated {
+    fn ips(&self) -> &[IpAddr] {
+        match self {
+            Self::Node { ips, .. } | Self::Written(Written { ips, .. }) => ips,
+        }
+    }
+
+    /// `None` is less than any number.
+    fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Node { node, .. } => node.record().map(Record::seq),
+            Self::Written(Written { form: Form::Record { seq, .. }, .. }) => Some(*seq),
+            Self::Written(Written { form: Form::Url(_), .. }) => None,
+        }
+    }
+
+    fn written(&self) -> Cow<'_, Written> {
+        match self {
+            Self::Node { node, .. } => Cow::Owned(Written::of(node)),
+            Self::Written(written) => Cow::Borrowed(written),
+        }
+    }
+
+    /// The node as it comes back from a disk, so that every database gives the same one.
+    fn node(&self) -> Option<Node> {
+        self.written().node()
+    }
+}
+
+impl Written {
     fn of(node: &Node) -> Self {
         let (form, plain) = match node.record() {
             Some(record) => {
@@ -202,14 +248,6 @@ impl Stated {
             _ => None,
         };
         Self { form, ips: endpoints.iter().map(SocketAddr::ip).collect(), moved }
-    }
-
-    /// `None` is less than any number.
-    fn seq(&self) -> Option<u64> {
-        match &self.form {
-            Form::Record { seq, .. } => Some(*seq),
-            Form::Url(_) => None,
-        }
     }
 
     /// `None` if it was not a node that was kept, which only a changed file can bring about.

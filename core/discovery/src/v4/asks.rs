@@ -18,45 +18,16 @@ use peerage_node::Node;
 
 use super::{
     bonds::Claimant,
-    io::QueryId,
     packet::{Target, Token},
-    search::SearchId,
 };
-use crate::CLOSEST;
+use crate::{CLOSEST, finder};
 
 /// A request, unique for the life of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct AskId(u64);
 
 /// What a node is asked for.
-#[derive(Clone, Debug)]
-pub(super) enum Request {
-    /// Nodes close to a target.
-    Find {
-        /// The search that wants to know.
-        search: SearchId,
-        /// The target.
-        target: Target,
-    },
-    /// Its record.
-    Record(RecordFor),
-}
-
-/// Whom a record is for.
-#[derive(Clone, Debug)]
-pub(super) enum RecordFor {
-    /// [`Input::RequestRecord`](super::Input::RequestRecord).
-    Command(QueryId),
-    /// [`Input::Resolve`](super::Input::Resolve).
-    Resolve {
-        /// The command.
-        id: QueryId,
-        /// Whether a lookup may still find the node elsewhere.
-        may_search: bool,
-    },
-    /// The table, which has heard of a newer one.
-    Table,
-}
+pub(super) type Request = finder::Request<Target>;
 
 /// How far a request is; above stands the diagram.
 #[derive(Clone, Debug)]
@@ -86,6 +57,8 @@ pub(super) struct Ask {
     pub(super) to: SocketAddr,
     pub(super) request: Request,
     pub(super) stage: Stage,
+    /// Packets that were sent for it: the request, and a ping before it.
+    pub(super) packets: usize,
 }
 
 impl Ask {

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Now;
-use peerage_node::{Node, NodeId, PublicKey, Record, check_relay};
+use peerage_node::{Node, NodeId, Record, check_relay};
 
 use super::{
-    DropReason, Output, V4,
-    asks::{AskId, RecordFor, Request, Stage},
+    DropReason, V4,
+    asks::{AskId, Stage},
     bonds::Claimant,
     outbound::Answer,
     packet::{
@@ -16,26 +16,34 @@ use super::{
     },
     pings::PingPurpose,
 };
-use crate::{CLOSEST, Entry, StoreOp};
+use crate::{CLOSEST, Entry, Output, PongInfo, StoreOp, base::Base};
 
 /// The ports that nodes do not listen at, as others do: nobody should make us send there.
 const RESERVED_PORTS: std::ops::RangeInclusive<u16> = 0..=1024;
 
 impl V4 {
-    pub(super) fn on_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+    /// A packet came in from an address that may be talked to.
+    pub(crate) fn on_packet(
+        &mut self,
+        now: Now,
+        base: &mut Base,
+        from: SocketAddr,
+        sealed: Sealed<'_>,
+    ) {
         self.stats.received += 1;
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        if let Err(reason) = self.open(now, from, bytes) {
+        if let Err(reason) = self.open(now, base, from, sealed) {
             self.stats.count(reason);
         }
     }
 
-    /// Checks a datagram, the cheapest first, and handles it.
-    fn open(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Result<(), DropReason> {
-        if from.port() == 0 || !is_unicast(from.ip()) || !self.is_allowed(now, None, from.ip()) {
-            return Err(DropReason::NotAllowed);
-        }
-        let sealed = Sealed::check(bytes).map_err(DropReason::of)?;
+    /// Checks a packet, the cheapest first, and handles it.
+    fn open(
+        &mut self,
+        now: Now,
+        base: &mut Base,
+        from: SocketAddr,
+        sealed: Sealed<'_>,
+    ) -> Result<(), DropReason> {
         let packet = sealed.decode().map_err(DropReason::of)?;
         let is_asked_for = match &packet {
             // Nobody else knows its hash: this one is worth a signature whatever else comes in.
@@ -50,27 +58,33 @@ impl V4 {
         if !is_asked_for {
             return Err(DropReason::Unsolicited);
         }
-        if !matches!(packet, Packet::Pong(_)) && !self.limiter.allow(now.mono, from.ip()) {
+        if !matches!(packet, Packet::Pong(_)) && !base.limiter.allow(now.mono, from.ip()) {
             return Err(DropReason::RateLimit);
         }
         if packet.is_expired(now.unix) {
             return Err(DropReason::Expired);
         }
-        let key = sealed.recover_with(self.key.crypto()).map_err(DropReason::of)?;
-        if &key == self.key.public() {
+        let key = sealed.recover_with(base.key.crypto()).map_err(DropReason::of)?;
+        if &key == base.key.public() {
             return Err(DropReason::Own);
         }
+        let token = sealed.hash();
         let claimant = Claimant { ip: from.ip(), id: key.id() };
-        if !self.is_allowed(now, Some(&claimant.id), claimant.ip) {
+        if !base.is_allowed(now, Some(&claimant.id), claimant.ip) {
             return Err(DropReason::NotAllowed);
         }
         match packet {
-            Packet::Ping(ping) => self.on_ping(now, claimant, from, key, ping, sealed.hash()),
-            Packet::Pong(pong) => self.on_pong(now, claimant, from, pong)?,
-            Packet::FindNode(find) => self.on_find_node(now, claimant, from, find)?,
-            Packet::Neighbors(neighbors) => self.on_neighbors(now, claimant, neighbors)?,
-            Packet::EnrRequest(_) => self.on_enr_request(now, claimant, from, sealed.hash())?,
-            Packet::EnrResponse(response) => self.on_enr_response(now, claimant, response)?,
+            Packet::Ping(ping) => {
+                // Where it is, is seen; only its TCP port has to be told.
+                let tcp = SocketAddr::new(from.ip(), tcp_port(&ping.from, from));
+                let node = Node::from_endpoint(key, tcp, Some(from.port()));
+                self.on_ping(now, base, from, node, ping, token);
+            }
+            Packet::Pong(pong) => self.on_pong(now, base, claimant, from, pong)?,
+            Packet::FindNode(find) => self.on_find_node(now, base, claimant, from, find)?,
+            Packet::Neighbors(neighbors) => self.on_neighbors(now, base, claimant, neighbors)?,
+            Packet::EnrRequest(_) => self.on_enr_request(now, base, claimant, from, token)?,
+            Packet::EnrResponse(response) => self.on_enr_response(now, base, claimant, response)?,
         }
         Ok(())
     }
@@ -78,40 +92,38 @@ impl V4 {
     fn on_ping(
         &mut self,
         now: Now,
-        claimant: Claimant,
+        base: &mut Base,
         from: SocketAddr,
-        key: PublicKey,
+        node: Node,
         ping: Ping,
         token: Token,
     ) {
+        let claimant = Claimant { ip: from.ip(), id: node.id() };
         let pong = Pong {
             to: Endpoint::new(from, ping.from.tcp),
             token,
             expiration: self.expiration(now),
-            seq: Some(self.own.current().seq()),
+            seq: Some(base.own.current().seq()),
         };
-        self.send(from, &Packet::Pong(pong));
+        self.send(base, from, &Packet::Pong(pong));
         let is_news = self.bonds.on_ping(now.mono, claimant);
-        // Where it is, is seen; only its TCP port has to be told.
-        let tcp = SocketAddr::new(from.ip(), tcp_port(&ping.from, from));
-        let node = Node::from_endpoint(key, tcp, Some(from.port()));
         if self.bonds.is_proved(now.mono, claimant) {
             if is_news {
-                let op = StoreOp::Ping { id: claimant.id, ip: claimant.ip, unix: now.unix };
-                self.outputs.push_back(Output::Store(op));
+                base.store(StoreOp::Ping { id: claimant.id, ip: claimant.ip, unix: now.unix });
             }
-            self.add_inbound(now, node);
+            self.finder.add_inbound(now, base, node);
         } else {
-            self.ask_proof(now, claimant, from, node);
+            self.ask_proof(now, base, claimant, from, node);
         }
         for id in self.asks.greeting(claimant) {
-            self.send_ask(now, id);
+            self.send_ask(now, base, id);
         }
     }
 
     fn on_pong(
         &mut self,
         now: Now,
+        base: &mut Base,
         claimant: Claimant,
         from: SocketAddr,
         pong: Pong,
@@ -119,67 +131,53 @@ impl V4 {
         let answered =
             self.pings.take(now.mono, claimant, pong.token).ok_or(DropReason::Unsolicited)?;
         if self.bonds.prove(now.mono, claimant) {
-            self.limiter.prove(now.mono, claimant.ip);
+            base.limiter.prove(now.mono, claimant.ip);
             if let Some(node) = answered.stranger {
-                self.add_inbound(now, node);
+                self.finder.add_inbound(now, base, node);
             }
         }
         let Some(own) = answered.own else { return Ok(()) };
         // Only those whom we chose to ask have a vote.
-        self.on_vote(now, from, &pong);
+        if let Some(ours) = pong.to.udp_addr()
+            && let Some(record) = base.own.on_statement(now.mono, from, ours)
+        {
+            base.on_own_record(record);
+        }
         for purpose in own.purposes {
             match purpose {
-                PingPurpose::Ask(id) => self.on_bonded(now, claimant, id),
-                PingPurpose::Check => self.on_alive(now, claimant, pong.seq),
-                PingPurpose::Command(id) => self.outputs.push_back(Output::Pong {
-                    id,
-                    from,
-                    round_trip: now.mono.saturating_since(own.sent),
-                    seq: pong.seq,
-                    our_endpoint: pong.to.udp_addr(),
-                }),
+                PingPurpose::Ask(id) => self.on_bonded(now, base, claimant, id),
+                PingPurpose::Check => {
+                    self.finder.on_alive(now, base, claimant.id, from, pong.seq);
+                    self.drive(now, base);
+                }
+                PingPurpose::Command(id) => {
+                    let pong = PongInfo {
+                        from,
+                        round_trip: now.mono.saturating_since(own.sent),
+                        seq: pong.seq,
+                        our_endpoint: pong.to.udp_addr(),
+                    };
+                    base.put(Output::Pong { id, pong });
+                }
             }
         }
         Ok(())
     }
 
-    /// What the node that answered says our endpoint is.
-    fn on_vote(&mut self, now: Now, from: SocketAddr, pong: &Pong) {
-        let Some(ours) = pong.to.udp_addr() else { return };
-        if let Some(record) = self.own.on_statement(now.mono, from, ours) {
-            self.on_local_record(record);
-        }
-    }
-
     /// A node that is to be asked something is proved.
-    fn on_bonded(&mut self, now: Now, claimant: Claimant, id: AskId) {
+    fn on_bonded(&mut self, now: Now, base: &mut Base, claimant: Claimant, id: AskId) {
         if self.bonds.may_know_us(now.mono, claimant) {
-            self.send_ask(now, id);
+            self.send_ask(now, base, id);
         } else if let Some(ask) = self.asks.get_mut(id) {
             ask.stage = Stage::Greeting;
             self.asks.set_due(id, now.mono + self.config.reply_timeout);
         }
     }
 
-    /// A node of the table has answered its check.
-    fn on_alive(&mut self, now: Now, claimant: Claimant, seq: Option<u64>) {
-        let outdated = self.table.on_alive(now.mono, &claimant.id, seq);
-        let Some(entry) = self.table.get(&claimant.id).filter(|entry| entry.is_live()) else {
-            return;
-        };
-        if entry.checks() == 1 {
-            self.store_node(claimant.id);
-        }
-        let op = StoreOp::Pong { id: claimant.id, ip: claimant.ip, unix: now.unix };
-        self.outputs.push_back(Output::Store(op));
-        if let Some(node) = outdated {
-            self.ask(now, node, Request::Record(RecordFor::Table));
-        }
-    }
-
     fn on_find_node(
         &mut self,
         now: Now,
+        base: &mut Base,
         claimant: Claimant,
         from: SocketAddr,
         find: FindNode,
@@ -193,7 +191,11 @@ impl V4 {
             if nodes.is_empty() { vec![&nodes[..]] } else { nodes.chunks(MAX_NEIGHBORS).collect() };
         for chunk in chunks {
             let expiration = self.expiration(now);
-            self.send(from, &Packet::Neighbors(Neighbors { nodes: chunk.to_vec(), expiration }));
+            self.send(
+                base,
+                from,
+                &Packet::Neighbors(Neighbors { nodes: chunk.to_vec(), expiration }),
+            );
         }
         Ok(())
     }
@@ -202,7 +204,7 @@ impl V4 {
     fn neighbors(&self, target: NodeId, claimant: Claimant) -> Vec<Neighbor> {
         let tell = |live_only| {
             // Twice as many, as some may be meant for others only.
-            let entries = self.table.closest(&target, 2 * CLOSEST, live_only);
+            let entries = self.finder.table().closest(&target, 2 * CLOSEST, live_only);
             let may_be_told = |entry: &&Entry| {
                 entry.id() != claimant.id && check_relay(claimant.ip, entry.endpoint().ip()).is_ok()
             };
@@ -216,6 +218,7 @@ impl V4 {
     fn on_neighbors(
         &mut self,
         now: Now,
+        base: &mut Base,
         claimant: Claimant,
         neighbors: Neighbors,
     ) -> Result<(), DropReason> {
@@ -223,7 +226,7 @@ impl V4 {
         let usable: Vec<_> = neighbors
             .nodes
             .iter()
-            .filter_map(|neighbor| self.usable(now, claimant.ip, neighbor))
+            .filter_map(|neighbor| usable(now, base, claimant.ip, neighbor))
             .collect();
         let Some(Stage::Sent { until, told, .. }) = self.asks.get_mut(id).map(|ask| &mut ask.stage)
         else {
@@ -236,26 +239,17 @@ impl V4 {
         nodes.truncate(CLOSEST);
         if *count >= CLOSEST {
             let nodes = std::mem::take(nodes);
-            self.end_ask(now, id, Answer::Nodes(nodes));
+            self.end_ask(now, base, id, Answer::Nodes(nodes));
         } else {
             self.asks.set_due(id, until.min(now.mono + self.config.neighbors_linger));
         }
         Ok(())
     }
 
-    /// The node that the node at `from` tells of, if it may be asked.
-    fn usable(&self, now: Now, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
-        let udp = neighbor.endpoint.udp_addr()?;
-        let is_good = !RESERVED_PORTS.contains(&udp.port())
-            && check_relay(from, udp.ip()).is_ok()
-            && self.is_allowed(now, None, udp.ip());
-        let node = if is_good { neighbor.to_node()? } else { return None };
-        (node.public_key() != self.key.public()).then_some(node)
-    }
-
     fn on_enr_request(
         &mut self,
         now: Now,
+        base: &mut Base,
         claimant: Claimant,
         from: SocketAddr,
         token: Token,
@@ -263,14 +257,15 @@ impl V4 {
         if !self.bonds.is_proved(now.mono, claimant) {
             return Err(DropReason::Unproved);
         }
-        let record = self.own.current().encode();
-        self.send(from, &Packet::EnrResponse(EnrResponse { token, record }));
+        let record = base.own.current().encode();
+        self.send(base, from, &Packet::EnrResponse(EnrResponse { token, record }));
         Ok(())
     }
 
     fn on_enr_response(
         &mut self,
         now: Now,
+        base: &mut Base,
         claimant: Claimant,
         response: EnrResponse,
     ) -> Result<(), DropReason> {
@@ -278,22 +273,34 @@ impl V4 {
         if asks.is_empty() {
             return Err(DropReason::Unsolicited);
         }
-        let record = Record::decode_with(self.key.crypto(), &response.record)
+        let record = Record::decode_with(base.key.crypto(), &response.record)
             .ok()
             .filter(|record| record.id() == claimant.id)
             .ok_or(DropReason::Malformed)?;
         for id in asks {
-            self.end_ask(now, id, Answer::Record(record.clone()));
+            self.end_ask(now, base, id, Answer::Record(record.clone()));
         }
         Ok(())
     }
 }
 
+/// The node that the node at `from` tells of, if it may be asked.
+fn usable(now: Now, base: &Base, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
+    let udp = neighbor.endpoint.udp_addr()?;
+    let is_good = !RESERVED_PORTS.contains(&udp.port())
+        && check_relay(from, udp.ip()).is_ok()
+        && base.is_allowed(now, None, udp.ip());
+    let node = if is_good { neighbor.to_node()? } else { return None };
+    (node.public_key() != base.key.public()).then_some(node)
+}
+
 impl DropReason {
     const fn of(error: PacketError) -> Self {
         match error {
-            PacketError::Hash | PacketError::Size { .. } => Self::NotV4,
-            PacketError::Malformed { .. } => Self::Malformed,
+            // Checked before.
+            PacketError::Hash | PacketError::Malformed { .. } | PacketError::Size { .. } => {
+                Self::Malformed
+            }
             PacketError::Signature => Self::Signature,
             PacketError::UnknownType { .. } => Self::UnknownType,
         }
@@ -310,10 +317,4 @@ const fn tcp_port(endpoint: &Endpoint, from: SocketAddr) -> u16 {
         (0, 0) => from.port(),
         (_, tcp) => tcp,
     }
-}
-
-/// Whether one machine can be at `ip`: a forged source must not make us speak to many.
-fn is_unicast(ip: IpAddr) -> bool {
-    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    !ip.is_multicast() && !ip.is_unspecified() && !is_broadcast
 }

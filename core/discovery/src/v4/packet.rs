@@ -18,7 +18,10 @@ use std::time::Duration;
 pub use body::{EnrRequest, EnrResponse, FindNode, Neighbors, Ping, Pong};
 pub use endpoint::{Endpoint, Neighbor};
 use keccak_asm::Keccak256;
+use peerage_machine::Random;
 use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey};
+
+use crate::finder;
 
 /// The most bytes a datagram may have: what surely passes every link of the Internet unbroken.
 pub const MAX_PACKET_SIZE: usize = 1280;
@@ -238,6 +241,20 @@ impl Target {
     /// The id that the nodes found should be close to.
     pub fn id(&self) -> NodeId {
         NodeId(keccak(&self.0))
+    }
+}
+
+impl finder::Target for Target {
+    fn of(key: &PublicKey) -> Self {
+        key.into()
+    }
+
+    fn random(random: &mut Random) -> Self {
+        Self(random.bytes())
+    }
+
+    fn id(&self) -> NodeId {
+        self.id()
     }
 }
 

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use peerage_machine::{ExpiringMap, Instant, TimerTable, list_bound, tree_memory};
 use peerage_node::{Node, NodeId};
 
-use super::{asks::AskId, bonds::Claimant, io::QueryId, packet::Token};
+use super::{asks::AskId, bonds::Claimant, packet::Token};
+use crate::QueryId;
 
 /// How many strangers may be asked for a proof at the same time. At the rate that unproved
 /// addresses are listened to, half a second brings no more of them than this.

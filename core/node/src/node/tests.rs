@@ -285,6 +285,26 @@ fn the_url_of_a_record_has_its_preferred_address() {
 }
 
 #[test]
+fn a_name_stands_for_the_first_ipv4_address_or_else_the_first() {
+    let named = || node("@example.org:3?discport=4");
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    for (addresses, first) in [
+        (&["2a01::1", "8.8.8.8", "9.9.9.9"][..], Some("8.8.8.8")),
+        (&["2a01::1", "2a01::2"], Some("2a01::1")),
+        (&[], None),
+    ] {
+        let addresses: Vec<_> = addresses.iter().map(|text| ip(text)).collect();
+        let node = named().resolved_to(&addresses);
+        let (tcp, udp) = (first.map(|it| (ip(it), 3).into()), first.map(|it| (ip(it), 4).into()));
+        assert_eq!(node.tcp_endpoints(), Vec::from_iter(tcp));
+        assert_eq!(node.udp_endpoints(), Vec::from_iter(udp));
+        assert_eq!(node.hostname(), Some("example.org"));
+    }
+    // Without a name there is nothing to be resolved.
+    assert_eq!(Node::new(key()).resolved_to(&[ip("8.8.8.8")]), Node::new(key()));
+}
+
+#[test]
 fn a_resolved_name_has_an_endpoint_and_is_still_a_name() {
     let node = node("@example.org:3?discport=4").with_tcp_endpoint("[2a01::1]:3".parse().unwrap());
     assert_eq!(node.hostname(), Some("example.org"));

@@ -1,16 +1,16 @@
 //! What the discovery machine wants done, done: one arm per output.
 
-use peerage_discovery::{Output, StoreOp};
+use peerage_discovery::{NameId, Output};
 use peerage_machine::Machine as _;
 use peerage_node::{Node, Record};
 use peerage_peering::envelope::Input as Peering;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Driven, Task};
+use super::{Input, Task};
 use crate::{
-    discovery::{LookupResult, LookupStep, PongInfo},
+    discovery::{LookupResult, LookupStep, PongInfo, TableEntry},
     events::Event,
-    tasks::notice::Notice,
+    tasks::{names, notice::Notice},
 };
 
 /// Who waits for an answer of the machine. Telling it fails if they have gone meanwhile.
@@ -19,36 +19,42 @@ pub(super) enum Query {
     Ping(oneshot::Sender<Option<PongInfo>>),
     Record(oneshot::Sender<Option<Record>>),
     Resolve(oneshot::Sender<Option<Node>>),
+    Table(oneshot::Sender<Vec<TableEntry>>),
 }
 
 impl Task {
     /// Drains the machine, as its contract demands after every call.
-    pub(super) async fn carry_outputs(&mut self, driven: &mut Driven) {
-        while let Some(output) = driven.v4.poll_output() {
+    pub(super) async fn carry_outputs(&mut self) {
+        while let Some(output) = self.endpoint.poll_output() {
             match output {
-                Output::Send { to, bytes } => self.plan.socket.send(to, &bytes).await,
-                output => self.carry(driven, output),
+                Output::Send { to, bytes } => self.socket.send(to, &bytes).await,
+                Output::WantSeeds => {
+                    let seeds = self.links.keeper.seeds().await;
+                    tracing::debug!(seeds = seeds.len(), "discovery begins");
+                    self.input(Input::Seeds(seeds));
+                }
+                output => self.carry(output),
             }
         }
     }
 
-    fn carry(&mut self, driven: &mut Driven, output: Output) {
-        let queries = &mut driven.queries;
+    fn carry(&mut self, output: Output) {
+        let queries = &mut self.queries;
         match output {
             Output::Candidate(node) => {
                 // Fails if the server has stopped.
                 let input = Box::new(Peering::Candidate { node });
                 let _ = self.links.tell.send(Notice::Command(input));
             }
-            Output::LocalRecord(record) => self.show(record),
-            Output::LookupDone { id, closest, queries: asked, packets } => {
+            Output::LocalRecord(record) => self.show(&record),
+            Output::LookupDone { id, result } => {
                 if let Some(Query::Lookup { done, .. }) = queries.remove(&id) {
-                    let _ = done.send(LookupResult { closest, queries: asked, packets });
+                    let _ = done.send(result);
                 }
             }
-            Output::LookupStep { id, asked, found } => {
+            Output::LookupStep { id, step } => {
                 if let Some(Query::Lookup { steps, .. }) = queries.get(&id) {
-                    let _ = steps.send(LookupStep { asked, found });
+                    let _ = steps.send(step);
                 }
             }
             Output::NodeAdded(node) => {
@@ -64,9 +70,9 @@ impl Task {
                     let _ = done.send(None);
                 }
             }
-            Output::Pong { id, from, round_trip, seq, our_endpoint } => {
+            Output::Pong { id, pong } => {
                 if let Some(Query::Ping(done)) = queries.remove(&id) {
-                    let _ = done.send(Some(PongInfo { from, round_trip, seq, our_endpoint }));
+                    let _ = done.send(Some(pong));
                 }
             }
             Output::Record { id, record } => {
@@ -74,25 +80,34 @@ impl Task {
                     let _ = done.send(record);
                 }
             }
+            Output::ResolveName { id, host } => self.resolve(id, host),
             Output::Resolved { id, node } => {
                 if let Some(Query::Resolve(done)) = queries.remove(&id) {
                     let _ = done.send(node);
                 }
             }
-            Output::Send { .. } => tracing::error!("a datagram that was not sent"),
-            Output::Store(op) => {
-                if let StoreOp::Seq(seq) = op {
-                    // So that a machine that is made anew goes on from there.
-                    self.plan.seq = seq;
-                }
-                self.links.keeper.op(op);
+            Output::Send { .. } | Output::WantSeeds => {
+                tracing::error!(
+                    "an output that only waits for the network or the disk was not done"
+                );
             }
+            Output::Store(op) => self.links.keeper.op(op),
+            Output::Table { id, entries } => {
+                if let Some(Query::Table(done)) = queries.remove(&id) {
+                    let _ = done.send(entries);
+                }
+            }
+            Output::Warning(warning) => tracing::warn!("{warning}"),
         }
     }
 
-    fn show(&self, record: Record) {
+    fn resolve(&mut self, id: NameId, host: String) {
+        self.names.spawn(async move { (id, names::resolve(&host).await) });
+    }
+
+    fn show(&self, record: &Record) {
         tracing::info!(%record, "our record changed");
-        let node = self.plan.local.node(record);
+        let node = self.endpoint.local_node();
         self.links.shown.send_replace(node.clone());
         self.publish(Event::LocalNodeChanged { node });
     }

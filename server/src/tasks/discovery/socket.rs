@@ -76,16 +76,6 @@ impl Socket {
         self.address
     }
 
-    /// Whether it reaches IPv4 addresses. The IPv6 wildcard does.
-    pub(super) fn has_ip4(&self) -> bool {
-        self.address.is_ipv4() || self.address.ip().is_unspecified()
-    }
-
-    /// Whether it reaches IPv6 addresses.
-    pub(super) const fn has_ip6(&self) -> bool {
-        self.address.is_ipv6()
-    }
-
     /// Waits until something can be received.
     ///
     /// Cancel safe.

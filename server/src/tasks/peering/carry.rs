@@ -7,7 +7,7 @@ use peerage_machine::Machine as _;
 use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
     NamesInput, NamesOutput, Slot,
-    envelope::{ConnId, DialError, DialId, Input, LocateId, Output},
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
 use tokio::{sync::oneshot, time::timeout};
@@ -97,8 +97,6 @@ impl Task {
             Output::WantCandidates { count } => {
                 self.wanted.send_replace(count);
             }
-            // Whatever else a later peering wants is not wanted from this driver.
-            _ => tracing::error!("an output of peering that this server does not know"),
         }
     }
 
@@ -290,7 +288,7 @@ impl Task {
         });
     }
 
-    pub(super) fn on_names(&mut self, input: NamesInput) {
+    pub(super) fn on_names(&mut self, input: NamesInput<ResolveId>) {
         self.names.handle_input(self.clock.now(), input);
         self.carry_names();
     }

@@ -14,7 +14,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::{Form, Row, Spot, Stated};
+use super::{Form, Row, Spot, Stated, Written};
 
 const NOTHING: u8 = 0x00;
 const RECORD: u8 = 0x01;
@@ -24,15 +24,15 @@ impl Row {
     /// The bytes of the row on disk.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.heard.to_be_bytes().to_vec();
-        match &self.stated {
+        match self.stated.as_ref().map(Stated::written).as_deref() {
             None => out.push(NOTHING),
-            Some(Stated { form: Form::Record { seq, rlp }, ips, moved }) => {
+            Some(Written { form: Form::Record { seq, rlp }, ips, moved }) => {
                 out.push(RECORD);
                 put_at(&mut out, ips, *moved);
                 out.extend(seq.to_be_bytes());
                 put_string(&mut out, rlp);
             }
-            Some(Stated { form: Form::Url(url), ips, moved }) => {
+            Some(Written { form: Form::Url(url), ips, moved }) => {
                 out.push(URL);
                 put_at(&mut out, ips, *moved);
                 put_string(&mut out, url.as_bytes());
@@ -57,12 +57,12 @@ impl Row {
                 let (ips, moved) = take_at(rest)?;
                 let seq = u64::from_be_bytes(take(rest)?);
                 let form = Form::Record { seq, rlp: take_string(rest)?.into() };
-                Some(Stated { form, ips, moved })
+                Some(Stated::Written(Written { form, ips, moved }))
             }
             URL => {
                 let (ips, moved) = take_at(rest)?;
                 let url = str::from_utf8(take_string(rest)?).ok()?;
-                Some(Stated { form: Form::Url(url.into()), ips, moved })
+                Some(Stated::Written(Written { form: Form::Url(url.into()), ips, moved }))
             }
             _ => return None,
         };

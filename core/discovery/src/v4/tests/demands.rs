@@ -146,7 +146,7 @@ fn enr_request_is_answered_next() {
     assert_eq!(response.token, request.encode(&world.tester.key).1);
     let record = Record::decode(&response.record).unwrap();
     assert_eq!(record.id(), id(1));
-    assert_eq!(&record, world.net.v4(world.node).local_record());
+    assert_eq!(&record, world.net.record(world.node));
 }
 
 #[test]

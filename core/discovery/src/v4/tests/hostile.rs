@@ -3,12 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    testing::public,
-    v4::{
-        DropReason,
-        packet::{EnrResponse, Neighbors},
-    },
+use crate::v4::{
+    DropReason,
+    packet::{EnrResponse, Neighbors},
 };
 
 const A: u32 = 1;
@@ -115,7 +112,7 @@ fn a_late_pong_is_no_proof() {
 #[test]
 fn pings_of_strangers_say_nothing_of_our_address() {
     let mut net = Net::new();
-    net.start_with(A, public(A), LocalRecord::new(secret(A), 0), Config::default());
+    net.start_with(public(A), lost(secret(A)), Config::default());
     for n in 100..130 {
         // Real hosts, which answer our ping, too; but it was they who came.
         let liar = Tester::new(n, public(n));
@@ -130,7 +127,7 @@ fn pings_of_strangers_say_nothing_of_our_address() {
         net.run(LATENCY);
     }
     assert_eq!(net.v4(public(A)).proved(), 30);
-    assert_eq!(net.v4(public(A)).local_record().ip4(), None);
+    assert_eq!(net.record(public(A)).ip4(), None);
 }
 
 #[test]
@@ -161,7 +158,7 @@ fn a_flood_from_forged_addresses_costs_little_and_pushes_out_nobody() {
     net.run(seconds(60));
     let v4 = net.v4(public(A));
     assert_eq!((v4.table().live(), v4.proved()), (10, 11));
-    assert!(v4.settling.is_empty() && v4.pending() == 0);
+    assert!(v4.finder.settling() == 0 && v4.pending() == 0);
 }
 
 #[test]
@@ -182,18 +179,16 @@ fn one_host_with_many_keys_gets_no_more_than_its_share() {
 #[test]
 fn strangers_cannot_reach_us_where_nodes_are_restricted() {
     let mut net = Net::new();
-    let mut local = LocalRecord::new(secret(A), 0);
-    state(&mut local, public(A));
     let config = Config {
         policy: restricted_to("10.0.0.0/8"),
         bootnodes: vec![node(8, public(8))],
         ..Config::default()
     };
-    net.start_with(A, public(A), local, config);
+    net.start_with(public(A), about(secret(A), public(A)), config);
     let stranger = Tester::new(9, public(9));
     let ping = stranger.ping(public(A));
     assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);
-    assert_eq!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed), 1);
+    assert_eq!(net.machine(public(A)).stats().not_allowed, 1);
     // Nor do we reach out.
     net.run(seconds(60));
     assert_eq!(net.v4(public(A)).stats().sent, 0);
@@ -226,7 +221,7 @@ fn a_policy_that_changes_drops_whom_it_forbids_and_goes_on_with_the_others() {
     // The other one still pings us, and neither that nor what others tell of it brings it back.
     net.run(seconds(60));
     assert_eq!(known(&net), [id(C)]);
-    assert!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed) > 0);
+    assert!(net.machine(public(A)).stats().not_allowed > 0);
     let stranger = Tester::new(9, public(9));
     let ping = stranger.ping(public(A));
     assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);
@@ -246,7 +241,7 @@ fn our_own_packets_and_senders_that_are_many_are_ignored() {
         let ping = stranger.ping(public(A));
         assert_eq!(stranger.exchange(&mut net, public(A), &ping), []);
     }
-    assert_eq!(net.v4(public(A)).stats().dropped(DropReason::NotAllowed), 4);
+    assert_eq!(net.machine(public(A)).stats().not_allowed, 4);
 }
 
 proptest! {

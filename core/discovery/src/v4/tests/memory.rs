@@ -10,10 +10,10 @@ fn forged(n: u32) -> SocketAddr {
 
 #[test]
 fn memory_grows_with_strangers_that_prove_themselves() {
-    let at = crate::testing::public(1);
+    let at = public(1);
     let mut net = Net::new();
     net.start(1, at, Vec::new());
-    let before = net.v4(at).memory();
+    let before = net.machine(at).memory();
     for n in 0..300 {
         Tester::new(100 + n, forged(n)).bond(&mut net, at);
     }
@@ -21,12 +21,12 @@ fn memory_grows_with_strangers_that_prove_themselves() {
     // Each is kept as a proof, with its node.
     let nodes = net.v4(at).table().len();
     assert!(nodes > 50, "{nodes}");
-    assert!(net.v4(at).memory() > before + nodes * Node::MAX_HEAP + 300 * size_of::<NodeId>());
+    assert!(net.machine(at).memory() > before + nodes * Node::MAX_HEAP + 300 * size_of::<NodeId>());
 }
 
 #[test]
 fn memory_is_bounded_by_the_settings() {
-    let bound = |config: &Config| V4::memory_bound(config, 0, 0);
+    let bound = |config: &Config| crate::Endpoint::memory_bound(config, 0, 0);
     let config = Config::default();
     let mut small = config.clone();
     small.limiter.addresses = 16;

@@ -1,11 +1,11 @@
 //! Machines among themselves.
 
-use peerage_node::Record;
+use peerage_node::{LocalRecord, Record};
 
 use super::*;
 use crate::{
-    CLOSEST, LimiterConfig, LocalChange, SeedNode, StoreOp,
-    testing::public,
+    CLOSEST, LimiterConfig, LocalChange, LookupStep, LookupTarget, PongInfo, SeedNode, StoreOp,
+    testing::net::START,
     v4::{
         DropReason,
         packet::{EnrResponse, Neighbor, Neighbors},
@@ -14,6 +14,11 @@ use crate::{
 
 const A: u32 = 1;
 const B: u32 = 2;
+
+/// A place where nobody is.
+fn somewhere() -> LookupTarget {
+    LookupTarget::Key(*secret(777).public())
+}
 
 /// Two machines, of which A knows B.
 fn pair() -> (Net, SocketAddr, SocketAddr) {
@@ -43,7 +48,7 @@ fn two_nodes_prove_themselves_to_each_other_and_stay_live() {
         let entry = net.v4(at).table().get(&id(other)).unwrap();
         assert!(entry.is_live());
         // The record was fetched, as pings told that there is one.
-        assert_eq!(entry.node().record(), Some(net.v4(public(other)).local_record()));
+        assert_eq!(entry.node().record(), Some(net.record(public(other))));
     }
     net.run(seconds(600));
     assert!(net.v4(a).table().get(&id(B)).unwrap().checks() > 50);
@@ -106,9 +111,9 @@ fn nodes_that_start_together_find_each_other_unasked() {
 fn a_lookup_among_50_nodes_finds_the_closest_16() {
     let mut net = crowd(50);
     net.run(seconds(30));
-    let target = Target([77; 64]);
+    let target = Target::from(secret(777).public());
     net.events.clear();
-    net.input(public(7), Input::Lookup { id: QUERY, target });
+    net.command(public(7), Command::Lookup { id: QUERY, target: somewhere() });
     net.run(seconds(15));
     let mut expected: Vec<_> = (0..50).filter(|n| *n != 7).map(id).collect();
     expected.sort_by(|a, b| target.id().cmp_distance(a, b));
@@ -116,8 +121,9 @@ fn a_lookup_among_50_nodes_finds_the_closest_16() {
 
     let events = net.events(public(7));
     let done = events.iter().find_map(|event| match event {
-        Output::LookupDone { id: QUERY, closest, queries, packets } => {
-            Some((closest.iter().map(Node::id).collect::<Vec<_>>(), *queries, *packets))
+        Output::LookupDone { id: QUERY, result } => {
+            let closest = result.closest.iter().map(Node::id).collect::<Vec<_>>();
+            Some((closest, result.queries, result.packets))
         }
         _ => None,
     });
@@ -134,16 +140,16 @@ fn lookups_end_also_with_nobody_to_ask_and_however_many() {
     let mut net = Net::new();
     net.start(A, public(A), Vec::new());
     for n in 0..1000 {
-        net.input(public(A), Input::Lookup { id: QueryId(n), target: Target([1; 64]) });
+        net.command(public(A), Command::Lookup { id: QueryId(n), target: somewhere() });
     }
     let events = net.events(public(A));
     let is_done =
-        |it: &&Output| matches!(it, Output::LookupDone { closest, .. } if closest.is_empty());
+        |it: &&Output| matches!(it, Output::LookupDone { result, .. } if result.closest.is_empty());
     assert_eq!(events.iter().filter(is_done).count(), 1000);
 
     let (mut net, a, _) = pair();
     for n in 0..100 {
-        net.input(a, Input::Lookup { id: QueryId(n), target: Target([1; 64]) });
+        net.command(a, Command::Lookup { id: QueryId(n), target: somewhere() });
     }
     net.run(seconds(60));
     let events = net.events(a);
@@ -156,7 +162,7 @@ fn walks_find_everybody_and_pause_when_nobody_wants_more() {
     let mut net = crowd(20);
     net.run(seconds(30));
     net.events.clear();
-    net.input(public(3), Input::Want { count: 5 });
+    net.want(public(3), 5);
     net.run(seconds(60));
     let candidates = |net: &mut Net| -> Vec<NodeId> {
         let events = net.events(public(3)).into_iter();
@@ -165,12 +171,12 @@ fn walks_find_everybody_and_pause_when_nobody_wants_more() {
             .collect()
     };
     assert_eq!(candidates(&mut net).len(), 5);
-    net.input(public(3), Input::Want { count: 1000 });
+    net.want(public(3), 1000);
     net.run(seconds(30));
     let found: BTreeSet<_> = candidates(&mut net).into_iter().collect();
     assert_eq!(found.len(), 19);
     // One a second at most, however little there is to find.
-    net.input(public(3), Input::Want { count: 0 });
+    net.want(public(3), 0);
     net.run(seconds(1));
     let sent = |net: &Net| net.v4(public(3)).stats().sent;
     let before = sent(&net);
@@ -193,10 +199,10 @@ fn an_answer_in_two_packets_is_put_together() {
     assert_eq!(counts, [12, 4]);
     // And so it is here: all 16 are one answer.
     net.start(91, public(91), vec![node(0, public(0))]);
-    net.input(public(91), Input::Lookup { id: QUERY, target: Target([3; 64]) });
+    net.command(public(91), Command::Lookup { id: QUERY, target: somewhere() });
     net.run(seconds(20));
     let found = net.events(public(91)).into_iter().find_map(|it| match it {
-        Output::LookupStep { found, .. } => found,
+        Output::LookupStep { step, .. } => step.found,
         _ => None,
     });
     assert_eq!(found, Some(16));
@@ -221,21 +227,21 @@ fn records_pings_and_timeouts_are_reported() {
     let (mut net, a, b) = pair();
     net.run(seconds(10));
     net.events.clear();
-    net.input(a, Input::Ping { id: QUERY, node: node(B, b) });
-    net.input(a, Input::RequestRecord { id: QUERY, node: node(B, b) });
+    net.command(a, Command::Ping { id: QUERY, node: node(B, b) });
+    net.command(a, Command::RequestRecord { id: QUERY, node: node(B, b) });
     net.run(seconds(1));
-    let record = net.v4(b).local_record().clone();
+    let record = net.record(b).clone();
     let events = net.events(a);
     let seq = Some(record.seq());
     let round_trip = 2 * LATENCY;
-    let pong = Output::Pong { id: QUERY, from: b, round_trip, seq, our_endpoint: Some(a) };
-    assert!(events.contains(&pong), "{events:?}");
+    let pong = PongInfo { from: b, round_trip, seq, our_endpoint: Some(a) };
+    assert!(events.contains(&Output::Pong { id: QUERY, pong }), "{events:?}");
     assert!(events.contains(&Output::Record { id: QUERY, record: Some(record) }));
 
     // Nobody is there; and nobody can be.
     for silent in [node(9, public(9)), Node::new(*secret(9).public())] {
-        net.input(a, Input::Ping { id: QUERY, node: silent.clone() });
-        net.input(a, Input::RequestRecord { id: QUERY, node: silent });
+        net.command(a, Command::Ping { id: QUERY, node: silent.clone() });
+        net.command(a, Command::RequestRecord { id: QUERY, node: silent });
         net.run(seconds(1));
         let events = net.events(a);
         assert!(events.contains(&Output::PingFailed { id: QUERY }));
@@ -248,14 +254,14 @@ fn a_node_is_resolved_by_asking_it_and_else_by_lookup() {
     let mut net = crowd(20);
     net.run(seconds(30));
     let resolved = |net: &mut Net, node: Node| {
-        net.input(public(3), Input::Resolve { id: QUERY, node });
+        net.command(public(3), Command::Resolve { id: QUERY, node });
         net.run(seconds(20));
         net.events(public(3)).into_iter().find_map(|it| match it {
             Output::Resolved { id: QUERY, node } => Some(node),
             _ => None,
         })
     };
-    let record = |net: &Net, n| Node::from_record(net.v4(public(n)).local_record().clone());
+    let record = |net: &Net, n| Node::from_record(net.record(public(n)).clone());
     // Where it is said to be; without an address; with one that is wrong.
     for known in [node(9, public(9)), Node::new(*secret(9).public()), node(9, public(200))] {
         assert_eq!(resolved(&mut net, known), Some(Some(record(&net, 9))));
@@ -266,13 +272,12 @@ fn a_node_is_resolved_by_asking_it_and_else_by_lookup() {
 #[test]
 fn others_tell_us_our_address_and_we_announce_it() {
     let mut net = crowd(8);
-    let local = LocalRecord::new(secret(50), 0);
     let bootnodes = vec![node(0, public(0))];
     let config = Config { bootnodes, ..Config::default() };
-    net.start_with(50, public(50), local, config);
-    assert_eq!(net.v4(public(50)).local_record().ip4(), None);
+    net.start_with(public(50), lost(secret(50)), config);
+    assert_eq!(net.record(public(50)).ip4(), None);
     net.run(seconds(60));
-    let record = net.v4(public(50)).local_record();
+    let record = net.record(public(50));
     assert_eq!(record.ip4().map(Into::into), Some(public(50).ip()));
     assert_eq!(record.udp4(), Some(public(50).port()));
     assert_eq!(record.seq(), 2);
@@ -298,17 +303,16 @@ fn an_address_that_is_stated_is_not_voted_on() {
 }
 
 fn record_of(net: &Net, n: u32) -> Record {
-    net.v4(public(n)).local_record().clone()
+    net.record(public(n)).clone()
 }
 
 #[test]
 fn no_loopback_address_is_told_to_the_world() {
     let mut net = Net::new();
     let tester = Tester::new(9, public(9));
-    let mut local = LocalRecord::new(secret(A), 0);
-    state(&mut local, "127.0.0.1:30303".parse().unwrap());
-    net.start_with(A, public(A), local, Config::default());
-    net.input(public(A), Input::Ping { id: QUERY, node: tester.node() });
+    let about = about(secret(A), "127.0.0.1:30303".parse().unwrap());
+    net.start_with(public(A), about, Config::default());
+    net.command(public(A), Command::Ping { id: QUERY, node: tester.node() });
     let sent = tester.read(&mut net, seconds(1));
     let [(Packet::Ping(ping), _)] = &sent[..] else { panic!("{sent:?}") };
     let unspecified = Some("0.0.0.0".parse().unwrap());
@@ -325,16 +329,12 @@ fn seeds_are_enough_to_start_from() {
         _ => None,
     });
     let seeds: Vec<_> =
-        stored.map(|node| SeedNode { node: *node, last_pong: START.unix }).collect();
+        stored.map(|node| SeedNode { node: Node::clone(&node), last_pong: START.unix }).collect();
     assert!(!seeds.is_empty());
-    net.machines.remove(&public(5));
-    let mut local = LocalRecord::new(secret(5), 9);
-    state(&mut local, public(5));
-    let v4 = V4::new(Config::default(), secret(5), local, seeds, net.now, [1; 32]);
-    net.machines.insert(public(5), v4);
+    net.seeds.insert(public(5), seeds);
+    net.start_after(public(5), about(secret(5), public(5)), Config::default(), 9);
     // Proofs of the earlier run count.
     assert_eq!(net.v4(public(5)).proved(), 7);
-    net.drain(public(5));
     net.run(seconds(30));
     assert_eq!(net.v4(public(5)).table().live(), 7);
 }
@@ -360,7 +360,7 @@ fn a_clock_that_is_wrong_for_a_while_stops_nothing_for_longer() {
 fn the_same_seed_gives_the_same_trace() {
     let run = || {
         let mut net = crowd(10);
-        net.input(public(3), Input::Want { count: 100 });
+        net.want(public(3), 100);
         net.run(seconds(30));
         (net.count, format!("{:?}", net.events))
     };
@@ -374,9 +374,7 @@ fn asked() -> (Net, Tester) {
         limiter: LimiterConfig { is_loopback_exempt: false, ..LimiterConfig::default() },
         ..Config::default()
     };
-    let mut local = LocalRecord::new(secret(A), 0);
-    state(&mut local, public(A));
-    net.start_with(A, public(A), local, config);
+    net.start_with(public(A), about(secret(A), public(A)), config);
     let tester = Tester::new(9, public(9));
     tester.bond(&mut net, public(A));
     net.run(Duration::from_millis(100));
@@ -387,11 +385,9 @@ fn asked() -> (Net, Tester) {
 fn a_node_that_has_forgotten_us_is_pinged_before_the_next_request() {
     let (mut net, a, b) = pair();
     net.run(seconds(10));
-    let mut fresh = LocalRecord::new(secret(B), 5);
-    state(&mut fresh, b);
-    net.start_with(B, b, fresh, Config::default());
+    net.start_after(b, about(secret(B), b), Config::default(), 5);
     let record = |net: &mut Net| {
-        net.input(a, Input::RequestRecord { id: QUERY, node: node(B, b) });
+        net.command(a, Command::RequestRecord { id: QUERY, node: node(B, b) });
         net.run(Duration::from_millis(520));
         net.events(a).into_iter().find_map(|it| match it {
             Output::Record { record, .. } => Some(record.map(|record| record.seq())),
@@ -405,16 +401,16 @@ fn a_node_that_has_forgotten_us_is_pinged_before_the_next_request() {
 #[test]
 fn one_node_is_asked_for_nodes_once_at_a_time() {
     let (mut net, tester) = asked();
-    net.input(public(A), Input::AddNode(tester.node()));
+    net.command(public(A), Command::AddNode(tester.node()));
     for n in 1..=3 {
-        let target = Target([u8::try_from(n).unwrap(); 64]);
-        net.input(public(A), Input::Lookup { id: QueryId(n), target });
+        let target = LookupTarget::Key(*secret(n).public());
+        net.command(public(A), Command::Lookup { id: QueryId(n.into()), target });
     }
     // Answers could not be told apart.
     for n in 1..=3_u32 {
         let sent = tester.read(&mut net, 3 * LATENCY);
         let [(Packet::FindNode(find), _)] = &sent[..] else { panic!("{sent:?}") };
-        assert_eq!(find.target, Target([u8::try_from(n).unwrap(); 64]));
+        assert_eq!(find.target, Target::from(secret(n).public()));
         let told = (20..20 + 16).map(|m| Neighbor::new(&node(100 * n + m, public(m)), public(m)));
         for nodes in told.collect::<Vec<_>>().chunks(12) {
             let packet = Neighbors { nodes: nodes.to_vec(), expiration: VALID };
@@ -424,8 +420,8 @@ fn one_node_is_asked_for_nodes_once_at_a_time() {
     net.run(seconds(10));
     let events = net.events(public(A));
     for n in 1..=3 {
-        let step = Output::LookupStep { id: QueryId(n), asked: tester.node(), found: Some(16) };
-        assert!(events.contains(&step), "{n}");
+        let step = LookupStep { asked: tester.node(), found: Some(16) };
+        assert!(events.contains(&Output::LookupStep { id: QueryId(n), step }), "{n}");
     }
 }
 
@@ -433,7 +429,7 @@ fn one_node_is_asked_for_nodes_once_at_a_time() {
 fn a_record_is_taken_from_its_node_only_and_for_the_right_request() {
     for (n, is_right_token, is_taken) in [(9, true, true), (8, true, false), (9, false, false)] {
         let (mut net, tester) = asked();
-        net.input(public(A), Input::RequestRecord { id: QUERY, node: tester.node() });
+        net.command(public(A), Command::RequestRecord { id: QUERY, node: tester.node() });
         let sent = tester.read(&mut net, 2 * LATENCY);
         let [(Packet::EnrRequest(_), token)] = sent[..] else { panic!("{sent:?}") };
         let record = LocalRecord::new(secret(n), 0).record().encode();
@@ -476,8 +472,8 @@ fn of_neighbors_only_those_that_may_be_asked_are_taken_and_16_at_most() {
         (vec![vec![]], 0),
     ] {
         let (mut net, tester) = asked();
-        net.input(public(A), Input::AddNode(tester.node()));
-        net.input(public(A), Input::Lookup { id: QUERY, target: Target([1; 64]) });
+        net.command(public(A), Command::AddNode(tester.node()));
+        net.command(public(A), Command::Lookup { id: QUERY, target: somewhere() });
         let sent = tester.read(&mut net, 2 * LATENCY);
         assert!(sent.iter().any(|(it, _)| matches!(it, Packet::FindNode(_))), "{sent:?}");
         for nodes in packets {
@@ -486,7 +482,7 @@ fn of_neighbors_only_those_that_may_be_asked_are_taken_and_16_at_most() {
         }
         net.run(Duration::from_millis(200));
         let step = net.events(public(A)).into_iter().find_map(|it| match it {
-            Output::LookupStep { found, .. } => Some(found),
+            Output::LookupStep { step, .. } => Some(step.found),
             _ => None,
         });
         assert_eq!(step, Some(Some(found)));

@@ -1,0 +1,100 @@
+//! What discovery is asked and what it answers, as plain values.
+
+use std::{net::SocketAddr, time::Duration};
+
+use peerage_machine::Instant;
+use peerage_node::{Node, PublicKey};
+
+use crate::{Entry, Table};
+
+/// Names a command of the driver in the outputs that answer it. The driver chooses it, and does not
+/// use one again before the answer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// What to look for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LookupTarget {
+    /// The nodes closest to this key, its own included.
+    Key(PublicKey),
+    /// The nodes closest to a random place: a walk through the network.
+    #[default]
+    Random,
+}
+
+/// One answer in the course of a lookup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LookupStep {
+    /// The node that was asked.
+    pub asked: Node,
+    /// How many usable nodes it told, known or not; `None` if it did not answer.
+    pub found: Option<usize>,
+}
+
+/// What a lookup found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LookupResult {
+    /// The closest nodes, closest first, at most 16.
+    pub closest: Vec<Node>,
+    /// How many nodes were asked.
+    pub queries: usize,
+    /// How many datagrams were sent: requests, and the pings before them.
+    pub packets: usize,
+}
+
+/// A node's answer to a ping of discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PongInfo {
+    /// Where it answered from.
+    pub from: SocketAddr,
+    /// From sending to receiving.
+    pub round_trip: Duration,
+    /// The sequence number of its record, if it tells.
+    pub seq: Option<u64>,
+    /// Where it sees us.
+    pub our_endpoint: Option<SocketAddr>,
+}
+
+/// A node in the table at the moment of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableEntry {
+    /// The node.
+    pub node: Node,
+    /// Where it is asked.
+    pub endpoint: SocketAddr,
+    /// Its logarithmic distance from us, 1 to 256.
+    pub distance: u16,
+    /// Whether it has answered a check where it is: only then others are told of it.
+    pub is_live: bool,
+    /// Its credit: checks answered, divided by three for each that was not.
+    pub checks: u32,
+    /// Questions in a row that it left without an answer.
+    pub failures: u32,
+    /// For how long it has been in the table.
+    pub known_for: Duration,
+    /// How long ago it was heard from, if it was.
+    pub last_seen: Option<Duration>,
+}
+
+impl TableEntry {
+    /// All nodes in `table`, the closest to us first.
+    pub(crate) fn all_of(table: &Table, now: Instant) -> Vec<Self> {
+        let entry = |entry: &Entry| Self {
+            node: entry.node().clone(),
+            endpoint: entry.endpoint(),
+            distance: table.own().log_distance(&entry.id()),
+            is_live: entry.is_live(),
+            checks: entry.checks(),
+            failures: entry.failures(),
+            known_for: now.saturating_since(entry.added()),
+            last_seen: entry.last_seen().map(|at| now.saturating_since(at)),
+        };
+        let mut entries: Vec<Self> = table.entries().map(entry).collect();
+        entries.sort_by_key(|entry| (entry.distance, entry.node.id()));
+        entries
+    }
+}

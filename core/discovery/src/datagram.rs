@@ -1,0 +1,37 @@
+//! A datagram that came in, as far as it was looked at: which version of discovery it is of.
+//!
+//! Versions share a port, and tell their packets apart by looking into them. That costs, so what
+//! was found out goes on with the bytes.
+
+use crate::v4::packet::{PacketError, Sealed};
+
+/// A datagram that came in.
+#[derive(Clone, Copy, Debug)]
+pub enum Datagram<'a> {
+    /// Nobody has looked at it yet.
+    Unchecked(&'a [u8]),
+    /// A packet of discovery v4: its size and its hash are right.
+    V4(Sealed<'a>),
+}
+
+impl<'a> Datagram<'a> {
+    /// It as a packet of discovery v4, for which it is hashed unless it was before.
+    pub fn check_v4(self) -> Result<Sealed<'a>, PacketError> {
+        match self {
+            Self::Unchecked(bytes) => Sealed::check(bytes),
+            Self::V4(sealed) => Ok(sealed),
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Datagram<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Unchecked(bytes)
+    }
+}
+
+impl<'a> From<Sealed<'a>> for Datagram<'a> {
+    fn from(sealed: Sealed<'a>) -> Self {
+        Self::V4(sealed)
+    }
+}

@@ -1,0 +1,373 @@
+//! Discovery as a whole, at one socket: the machine that a driver holds.
+//!
+//! It owns what all versions share between them (our record, the vote on our address, the limits),
+//! gives each datagram to the version that it is of, follows boot nodes by name, and begins anew
+//! where a version has panicked. The driver moves datagrams, timers, names and answers.
+
+mod bootnodes;
+mod io;
+
+use std::net::{IpAddr, SocketAddr};
+
+use std::time::Duration;
+
+use peerage_machine::{Instant, Machine, Now, Random, Seed};
+use peerage_node::{Node, Policy, Record, SelfDescription};
+
+use self::bootnodes::BootNodes;
+pub use self::io::{Command, Input, NameId, Output, Warning};
+use crate::{
+    Config, Datagram, LocalChange, LookupResult, SeedNode, StoreOp, base::Base,
+    finder::MAX_SETTLING, own_record::OwnRecord, v4::V4,
+};
+
+/// How long to wait before discovery begins again after a panic, so that one that happens again and
+/// again costs little.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// Discovery at one socket.
+///
+/// The driver keeps the [drain rule](peerage_machine), sends what [`Output::Send`] says, and hands
+/// every datagram to [`Input::Datagram`]. A datagram that could not be sent is as good as lost:
+/// nothing has to be told.
+///
+/// It asks for seeds first, and runs once it has them: see [`is_running`](Self::is_running).
+#[derive(Debug)]
+pub struct Endpoint {
+    config: Config,
+    about: SelfDescription,
+    base: Base,
+    bootnodes: BootNodes,
+    state: State,
+    /// How many candidates are wanted.
+    wanted: usize,
+    /// What has changed about us since the start, the last of each kind.
+    changes: Vec<LocalChange>,
+    /// The sequence number of our record that was published last.
+    seq: u64,
+    /// For the versions that begin next.
+    seed: Seed,
+    stats: Stats,
+}
+
+/// How far discovery is.
+///
+/// ```text
+///   new --> Seeding --seeds--> Running
+///              ^                  |
+///              |                  | a version panicked
+///           a second              |
+///              +--- Resting <-----+
+/// ```
+#[derive(Debug)]
+enum State {
+    /// Until this time nothing is done.
+    Resting { until: Instant },
+    /// The driver looks for nodes of an earlier run.
+    Seeding,
+    /// The versions that are on work.
+    Running(Box<Versions>),
+}
+
+/// The versions that are on. Discovery v5 has its place beside v4.
+#[derive(Debug)]
+struct Versions {
+    v4: Option<V4>,
+}
+
+/// What has been counted of datagrams before a version got them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Those that came in.
+    pub received: u64,
+    /// Those of no version that is on.
+    pub foreign: u64,
+    /// Those from an address that the policy forbids, or where no single machine can be.
+    pub not_allowed: u64,
+}
+
+impl Endpoint {
+    /// The node that `about` describes, whose last record had the sequence number `seq`.
+    ///
+    /// # Panics
+    ///
+    /// If what `about` says does not fit into a record: see [`SelfDescription::record`].
+    pub fn new(mut config: Config, about: SelfDescription, seq: u64, seed: Seed) -> Self {
+        config.table.has_ipv4 = about.sends_to_ip4();
+        config.table.has_ipv6 = about.sends_to_ip6();
+        let mut base = base(&config, &about, &[], seq);
+        base.put(Output::WantSeeds);
+        Self {
+            config,
+            about,
+            base,
+            bootnodes: BootNodes::new(),
+            state: State::Seeding,
+            wanted: 0,
+            changes: Vec::new(),
+            seq,
+            seed,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Whether it serves and asks others. Until then, datagrams are lost and commands are answered
+    /// with nothing: a driver that lets both wait loses none.
+    pub const fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
+    /// Our record, as it is announced now.
+    pub const fn local_record(&self) -> &Record {
+        self.base.own.current()
+    }
+
+    /// Ourselves with that record, as we are shown to our user.
+    pub fn local_node(&self) -> Node {
+        self.about.node(self.local_record().clone())
+    }
+
+    /// Discovery v4, where it is on and running.
+    pub fn v4(&self) -> Option<&V4> {
+        match &self.state {
+            State::Running(versions) => versions.v4.as_ref(),
+            State::Resting { .. } | State::Seeding => None,
+        }
+    }
+
+    /// What was counted since the start.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The bytes held for others, estimated from counts and capacities as if each node had the
+    /// largest record; without the size of the value itself, and without what its settings hold.
+    ///
+    /// Cheap enough to be asked for after each event, once the outputs are drained.
+    pub fn memory(&self) -> usize {
+        self.base.memory() + self.v4().map_or(0, V4::memory)
+    }
+
+    /// The most that [`memory`](Self::memory) is with these settings whatever comes in, once the
+    /// outputs are drained, while at most `commands` requests of the driver are under way and at
+    /// most `seeds` seeds were there at the start.
+    pub fn memory_bound(config: &Config, commands: usize, seeds: usize) -> usize {
+        let (entries, asks) = (config.table.max_entries(), V4::asks_bound(config, commands));
+        // What one call puts out at most: news of all that settles and all that is checked, the
+        // datagrams for all requests, and what begins. The room for it is kept.
+        let begin = 2 * config.bootnodes.len() + seeds;
+        let outputs = MAX_SETTLING + 2 * entries + 4 * asks + begin;
+        Base::memory_bound(config, outputs) + V4::memory_bound(config, commands)
+    }
+
+    fn on_datagram(&mut self, now: Now, from: SocketAddr, datagram: Datagram<'_>) {
+        let State::Running(versions) = &mut self.state else { return };
+        self.stats.received += 1;
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        if from.port() == 0 || !is_unicast(from.ip()) || !self.base.is_allowed(now, None, from.ip())
+        {
+            self.stats.not_allowed += 1;
+            return;
+        }
+        if let Some(v4) = &mut versions.v4
+            && let Ok(sealed) = datagram.check_v4()
+        {
+            return v4.on_packet(now, &mut self.base, from, sealed);
+        }
+        // What is not of v4 is looked at by v5 here.
+        self.stats.foreign += 1;
+    }
+
+    /// What users ask, or tell us of. Where no version can be asked, the answer is that there is
+    /// none.
+    fn on_command(&mut self, now: Now, command: Command) {
+        let v4 = match &mut self.state {
+            State::Running(versions) => versions.v4.as_mut(),
+            State::Resting { .. } | State::Seeding => None,
+        };
+        let base = &mut self.base;
+        match (command, v4) {
+            (Command::AddNode(node), Some(v4)) => v4.add_node(now, base, node),
+            (Command::AddNode(_), None) => {}
+            (Command::Lookup { id, target }, Some(v4)) => v4.look_up(now, base, id, target),
+            (Command::Lookup { id, .. }, None) => {
+                base.put(Output::LookupDone { id, result: LookupResult::default() });
+            }
+            (Command::Ping { id, node }, Some(v4)) => v4.ping_node(now, base, id, &node),
+            (Command::Ping { id, .. }, None) => base.put(Output::PingFailed { id }),
+            (Command::RequestRecord { id, node }, Some(v4)) => {
+                v4.request_record(now, base, id, node);
+            }
+            (Command::RequestRecord { id, .. }, None) => {
+                base.put(Output::Record { id, record: None });
+            }
+            (Command::Resolve { id, node }, Some(v4)) => v4.resolve(now, base, id, node),
+            (Command::Resolve { id, .. }, None) => base.put(Output::Resolved { id, node: None }),
+            (Command::Table { id }, v4) => {
+                let entries = v4.map_or_else(Vec::new, |v4| v4.entries(now));
+                base.put(Output::Table { id, entries });
+            }
+        }
+    }
+
+    fn on_name(&mut self, now: Now, id: NameId, addresses: &[IpAddr]) {
+        let resolved = self.bootnodes.on_resolved(now.mono, &mut self.base, id, addresses);
+        if let Some(node) = resolved
+            && let State::Running(versions) = &mut self.state
+        {
+            versions.add_node(now, &mut self.base, node);
+        }
+    }
+
+    fn on_local_change(&mut self, change: LocalChange) {
+        // The driver has checked that it fits; if not, the record stays as it is.
+        let Ok(record) = self.base.own.change(&change) else { return };
+        self.changes.retain(|old| !old.is_of_the_same(&change));
+        let about = &self.about.attributes;
+        let takes_back = matches!(&change, LocalChange::Attribute { key, rlp: None }
+            if !about.iter().any(|(described, _)| described == key));
+        if !takes_back {
+            self.changes.push(change);
+        }
+        if let Some(record) = record {
+            self.base.on_own_record(record);
+        }
+    }
+
+    fn on_policy(&mut self, now: Now, policy: Policy) {
+        self.config.policy = policy.clone();
+        self.base.policy = policy;
+        if let State::Running(versions) = &mut self.state {
+            versions.on_policy(now, &mut self.base);
+        }
+    }
+
+    /// The driver has found nodes of an earlier run: everything begins.
+    fn begin(&mut self, now: Now, seeds: Vec<SeedNode>) {
+        if !matches!(self.state, State::Seeding) {
+            return;
+        }
+        let base = &mut self.base;
+        base.store(StoreOp::Seq(base.own.current().seq()));
+        let v4 =
+            self.config.v4.clone().map(|v4| V4::new(v4, &self.config, base, seeds, now, self.seed));
+        let mut versions = Versions { v4 };
+        versions.want(now, base, self.wanted);
+        self.bootnodes.begin(now.mono, base, &self.config.bootnodes);
+        self.state = State::Running(Box::new(versions));
+    }
+
+    /// A version has panicked: nothing is used of what it may have left half done.
+    fn rest(&mut self, now: Now) {
+        self.base = base(&self.config, &self.about, &self.changes, self.seq);
+        self.base.put(Output::LocalRecord(self.base.own.current().clone()));
+        let mut random = Random::from_seed(self.seed);
+        // The first one the table had.
+        random.fork();
+        self.seed = random.fork();
+        self.state = State::Resting { until: now.mono + RESTART };
+    }
+}
+
+impl Versions {
+    fn add_node(&mut self, now: Now, base: &mut Base, node: Node) {
+        if let Some(v4) = &mut self.v4 {
+            v4.add_node(now, base, node);
+        }
+    }
+
+    /// One candidate at a time: each is followed by another wish, so that none is offered in vain.
+    fn want(&mut self, now: Now, base: &mut Base, count: usize) {
+        if let Some(v4) = &mut self.v4 {
+            v4.want(now, base, count.min(1));
+        }
+    }
+
+    fn on_policy(&mut self, now: Now, base: &mut Base) {
+        if let Some(v4) = &mut self.v4 {
+            v4.on_policy(now, base);
+        }
+    }
+
+    fn on_timeout(&mut self, now: Now, base: &mut Base) {
+        if let Some(v4) = &mut self.v4 {
+            v4.on_timeout(now, base);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.v4.as_ref().and_then(V4::poll_timeout)
+    }
+}
+
+impl Machine for Endpoint {
+    type Input<'a> = Input<'a>;
+    type Output = Output;
+
+    fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Command(command) => self.on_command(now, command),
+            Input::Datagram { from, datagram } => self.on_datagram(now, from, datagram),
+            Input::Local(change) => self.on_local_change(change),
+            Input::NameResolved { id, addresses } => self.on_name(now, id, &addresses),
+            Input::Panicked => self.rest(now),
+            Input::Seeds(seeds) => self.begin(now, seeds),
+            Input::SetPolicy(policy) => self.on_policy(now, policy),
+            Input::Want { count } => {
+                self.wanted = count;
+                if let State::Running(versions) = &mut self.state {
+                    versions.want(now, &mut self.base, count);
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        match &mut self.state {
+            State::Resting { until } if *until <= now.mono => {
+                self.state = State::Seeding;
+                self.base.put(Output::WantSeeds);
+            }
+            State::Resting { .. } | State::Seeding => {}
+            State::Running(versions) => {
+                self.bootnodes.ask_names(now.mono, &mut self.base);
+                versions.on_timeout(now, &mut self.base);
+            }
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        let output = self.base.pop();
+        if let Some(Output::Store(StoreOp::Seq(seq))) = &output {
+            self.seq = *seq;
+        }
+        output
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Resting { until } => Some(*until),
+            State::Seeding => None,
+            State::Running(versions) => {
+                versions.poll_timeout().into_iter().chain(self.bootnodes.next_due()).min()
+            }
+        }
+    }
+}
+
+/// The ground of the versions, with the record after the one with the number `seq`.
+fn base(config: &Config, about: &SelfDescription, changes: &[LocalChange], seq: u64) -> Base {
+    let record = about.record(seq).expect("because the driver has checked that it fits");
+    let own = OwnRecord::new(record, about.certain_ips(), changes, config.vote_interval);
+    Base::new(config, about.key.clone(), own)
+}
+
+/// Whether one machine can be at `ip`: a forged source must not make us speak to many.
+fn is_unicast(ip: IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !is_broadcast
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,7 @@ mod testing;
 pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
 pub use peerage_node::{
     Crypto, LocalRecord, NetList, Node, NodeId, Policy, PublicKey, Record, SecretKey,
+    SelfDescription,
 };
 
 pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry};

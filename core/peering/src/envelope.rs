@@ -29,7 +29,6 @@ pub struct ResolveId(pub u64);
 
 /// What peering is told.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Input {
     /// The listener accepted a connection (`listenLoop`, `checkInboundConn`).
     /// Answered by [`Output::Proceed`] or [`Output::Refuse`].
@@ -159,7 +158,6 @@ pub enum Input {
 
 /// What peering wants done, or known.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Output {
     /// Accept connections from now on, or let them wait in the backlog (the accept tokens).
     Accepting(bool),

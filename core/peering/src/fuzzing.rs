@@ -365,7 +365,7 @@ impl Driver {
             Output::WantCandidates { count } => {
                 assert!(count <= MAX_DIALING && !(self.stopping && count > 0));
             }
-            _ => {}
+            Output::DialFailed { .. } | Output::PolicyChanged { .. } | Output::Proceed { .. } => {}
         }
     }
 

@@ -10,6 +10,7 @@ pub mod envelope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;
+mod limits;
 mod peers;
 mod race;
 mod server;
@@ -20,8 +21,9 @@ pub use peerage_node::{Forbidden, NetList, Node, NodeId, Policy, PublicKey};
 pub use peerage_rlpx::{DisconnectReason, Fault};
 
 pub use admission::{Applicant, Checkpoint, Origin, Privileges, Slot, admit};
-pub use config::{Backoff, Config, Limits, Throttle};
+pub use config::Config;
 pub use dial::StaticNode;
+pub use limits::{Backoff, Limits, Throttle};
 pub use peers::{Peer, PeerSet, Pending};
 pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};

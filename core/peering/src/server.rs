@@ -31,8 +31,8 @@ pub struct Server {
     /// At most: the handshakes and dials in flight, the peers, and what the embedding program
     /// brought.
     conns: BTreeMap<ConnId, Conn>,
-    /// The keys of connections that are [`Pending`](conns::Phase::Pending): not in `conns`, where every idle peer
-    /// would pay for the room.
+    /// The keys of connections that are [`Pending`](conns::Phase::Pending): not in `conns`, where
+    /// every idle peer would pay for the room.
     claims: BTreeMap<ConnId, PublicKey>,
     peers: PeerSet,
     trusted: BTreeSet<NodeId>,

@@ -116,9 +116,6 @@ impl Node {
             Output::WantCandidates { count } => {
                 self.ask_discovery(io, Question::Want(count));
             }
-            other => {
-                io.break_rule(|| format!("peering wants something that no driver knows: {other:?}"))
-            }
         }
     }
 

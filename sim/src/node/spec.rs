@@ -61,7 +61,7 @@ impl NodeSpec {
 
     /// A node that does nothing but discovery.
     pub fn discovery_only(key: SecretKey) -> Self {
-        let limits = Limits { max_peers: 0, max_handshakes: 0, ..Limits::default() };
+        let limits = Limits::default().with_max_peers(0).with_max_handshakes(0);
         Self { limits, dialing: false, ..Self::new(key) }
     }
 
@@ -81,12 +81,10 @@ impl NodeSpec {
     }
 
     pub(super) fn peering(&self) -> Peering {
-        Peering {
-            limits: self.limits.clone(),
-            static_nodes: self.static_nodes.clone(),
-            trusted: self.trusted.clone(),
-            dialing: self.dialing,
-            ..Peering::new(self.id())
-        }
+        Peering::new(self.id())
+            .with_limits(self.limits.clone())
+            .with_static_nodes(self.static_nodes.clone())
+            .with_trusted(self.trusted.clone())
+            .with_dialing(self.dialing)
     }
 }

@@ -47,12 +47,12 @@ fn behind(spec: &mut NodeSpec) {
 }
 
 fn small(spec: &mut NodeSpec) {
-    spec.limits = Limits { max_peers: 20, ..Limits::default() };
+    spec.limits = Limits::default().with_max_peers(20);
 }
 
 /// A server that is soon full.
 fn full(spec: &mut NodeSpec) {
-    spec.limits = Limits { max_peers: 6, ..Limits::default() };
+    spec.limits = Limits::default().with_max_peers(6);
 }
 
 fn alone(spec: &mut NodeSpec) {

@@ -14,8 +14,8 @@
 //! protocols run and its slot is taken. Only the loser of two simultaneous dials is dropped at
 //! once, as its winner takes over the slot.
 //!
-//! Not here: what decides at the checkpoints ([`admit`](crate::admit)), before them (`inbound`), and
-//! which connections are begun (`dial`).
+//! Not here: what decides at the checkpoints ([`admit`](crate::admit)), what decides before them
+//! (`inbound`), and which connections are begun (`dial`).
 
 use std::net::{IpAddr, SocketAddr};
 

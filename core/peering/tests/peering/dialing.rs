@@ -10,12 +10,12 @@ use crate::support::{Do::*, *};
 
 /// Nine peers, three of them to dial: six candidates are wanted at first.
 fn small() -> Limits {
-    Limits { max_peers: 9, ..limits() }
+    limits().with_max_peers(9)
 }
 
 fn restricted(limits: Limits) -> Config {
     let networks = Some("10.0.0.0/24, 2001:db8::/32".parse().unwrap());
-    Config { policy: Policy::default().with_net_restrict(networks), ..config(limits) }
+    config(limits).with_policy(Policy::default().with_net_restrict(networks))
 }
 
 /// TestDialSchedDynDial: rows D1, D2.
@@ -49,7 +49,7 @@ fn candidates_are_wanted_twice_as_often_as_dialed_peers_are_missing() {
 
 #[test]
 fn dials_in_flight_are_bounded_whatever_is_missing() {
-    World::new(config(Limits { max_dialing: 2, ..limits() })).play(&[
+    World::new(config(limits().with_max_dialing(2))).play(&[
         (0, Wait, "accepting; want 2"),
         (0, Candidate(11), "dial 11; want 1"),
         (0, Candidate(12), "dial 12; want 0"),
@@ -108,7 +108,7 @@ fn no_node_is_dialed_twice_within_the_history_not_even_after_remove_and_add() {
 /// TestDialSchedStaticDial, and better than rows T2 and T3: static nodes take no slot of others.
 #[test]
 fn every_static_node_is_connected_and_candidates_are_dialed_beside_them() {
-    let mut world = World::new(config(Limits { max_peers: 3, ..limits() }));
+    let mut world = World::new(config(limits().with_max_peers(3)));
     world.play(&[(0, Wait, "accepting; want 2")]);
     for (n, conn) in [(11, "a"), (12, "b"), (13, "c"), (14, "d"), (15, "e")] {
         world.play(&[
@@ -138,7 +138,7 @@ fn every_static_node_is_connected_and_candidates_are_dialed_beside_them() {
 /// TestDialSchedStaticDial: preferred to candidates.
 #[test]
 fn static_nodes_get_free_room_before_candidates_are_asked_for() {
-    World::new(config(Limits { max_dialing: 1, ..limits() })).play(&[
+    World::new(config(limits().with_max_dialing(1))).play(&[
         (0, Candidate(11), "accepting; want 1; dial 11; want 0"),
         (0, AddStatic(12), ""),
         (0, DialErr(11), "11 failed: dial failed: connection refused; dial 12"),
@@ -151,7 +151,7 @@ fn static_nodes_get_free_room_before_candidates_are_asked_for() {
 fn among_static_nodes_that_are_due_the_choice_is_random() {
     let first = |seed| {
         let static_nodes = (11..=40).map(node).collect();
-        let config = Config { static_nodes, ..config(Limits { max_dialing: 1, ..limits() }) };
+        let config = config(limits().with_max_dialing(1)).with_static_nodes(static_nodes);
         let lines = World::seeded(config, seed).advance(0);
         assert_eq!(lines.len(), 4, "{lines:?}");
         lines[2].clone()
@@ -221,7 +221,7 @@ fn a_dead_static_node_is_dialed_for_ever_ever_less_often() {
 
 #[test]
 fn jitter_keeps_static_nodes_apart_that_failed_together() {
-    let config = Config { static_nodes: vec![node(11), node(12)], ..config(Limits::default()) };
+    let config = config(Limits::default()).with_static_nodes(vec![node(11), node(12)]);
     let mut world = World::new(config);
     world.advance(0);
     world.act(&DialErr(11));
@@ -423,7 +423,7 @@ fn a_second_inbound_handshake_that_fails_leaves_the_mark_of_the_first() {
 /// The key in an inbound handshake is only claimed until the first frame.
 #[test]
 fn a_stranger_who_claims_a_nodes_key_for_ever_cannot_stop_the_dials_to_it() {
-    let mut world = World::new(Config { trusted: vec![id(11)], ..config(small()) });
+    let mut world = World::new(config(small()).with_trusted(vec![id(11)]));
     world.play(&[(0, Wait, "accepting; want 6")]);
     let names = [["s0", "t0"], ["s1", "t1"], ["s2", "t2"], ["s3", "t3"]];
     let mut at = 0;
@@ -539,7 +539,7 @@ fn a_dial_in_flight_is_cancelled_when_its_node_becomes_a_peer() {
 #[test]
 fn without_dialing_nothing_is_dialed_and_all_slots_are_inbound() {
     let static_nodes = vec![node(11)];
-    let mut world = World::new(Config { dialing: false, static_nodes, ..config(small()) });
+    let mut world = World::new(config(small()).with_dialing(false).with_static_nodes(static_nodes));
     world.play(&[
         (0, Wait, "accepting; want 0"),
         (0, Candidate(12), "want 0"),

@@ -2,13 +2,13 @@
 //! (second, what happens, outputs).
 
 use peerage_node::Policy;
-use peerage_peering::{Config, Limits};
+use peerage_peering::Limits;
 
 use crate::support::{Do::*, *};
 
 /// Nine peers, three of them to dial: six candidates are wanted at first.
 fn small() -> Limits {
-    Limits { max_peers: 9, ..limits() }
+    limits().with_max_peers(9)
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_static_node_with_several_addresses_is_dialed_again_at_those_that_are_left()
 #[test]
 fn a_server_that_stops_changes_its_policy_no_more() {
     let policy = Policy::default().with_net_restrict(Some("10.0.0.0/8".parse().unwrap()));
-    let mut world = World::new(Config { policy: policy.clone(), ..config(small()) });
+    let mut world = World::new(config(small()).with_policy(policy.clone()));
     world.play(&[
         (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
         (0, Stop, "end a: client quitting; not accepting; want 0"),

@@ -2,20 +2,20 @@
 //! of the reference.
 
 use peerage_node::Policy;
-use peerage_peering::{Config, Limits, Privileges};
+use peerage_peering::{Limits, Privileges};
 
 use crate::support::{Do::*, *};
 
 /// Three peers: one to dial, two inbound.
 fn small() -> Limits {
-    Limits { max_peers: 3, ..limits() }
+    limits().with_max_peers(3)
 }
 
 /// TestServerAtCap, TestServerPeerLimits: rows C2, S6, T1.
 #[test]
 fn a_full_server_takes_trusted_nodes_only() {
     let trusted = vec![id(31)];
-    World::new(Config { trusted, ..config(small()) }).play(&[
+    World::new(config(small()).with_trusted(trusted)).play(&[
         (
             0,
             PeerIn("a", 11),
@@ -47,7 +47,7 @@ fn a_full_server_takes_trusted_nodes_only() {
 /// TestServerPeerLimits.
 #[test]
 fn a_server_without_slots_takes_trusted_and_static_nodes_only() {
-    World::new(config(Limits { max_peers: 0, ..limits() })).play(&[
+    World::new(config(limits().with_max_peers(0))).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 0; proceed a"),
         (0, Identify("a", 11), "reject a: too many peers"),
         (0, AddTrusted(12), ""),
@@ -94,7 +94,7 @@ fn becoming_static_moves_a_connected_peer_to_a_slot_of_its_own() {
 /// The slot that was free at the first checkpoint may be taken at the second: row I9.
 #[test]
 fn both_checkpoints_ask_the_same() {
-    World::new(config(Limits { max_peers: 2, ..limits() })).play(&[
+    World::new(config(limits().with_max_peers(2))).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 2; proceed a"),
         (0, Accept("b", "127.0.0.1"), "proceed b"),
         (0, Identify("a", 11), "admit a"),
@@ -137,7 +137,7 @@ fn connections_are_rejected_with_the_reason_that_fits() {
 /// Row C13.
 #[test]
 fn a_server_without_protocols_finds_nobody_useless() {
-    let config = Config { require_shared_capability: false, ..config(limits()) };
+    let config = config(limits()).with_require_shared_capability(false);
     World::new(config).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
         (0, Identify("a", 11), "admit a"),
@@ -205,7 +205,7 @@ fn a_stranger_who_comes_again_too_soon_is_refused_before_any_cryptography() {
 
 #[test]
 fn the_listener_pauses_while_all_handshakes_are_taken() {
-    World::new(config(Limits { max_handshakes: 2, ..limits() })).play(&[
+    World::new(config(limits().with_max_handshakes(2))).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
         (0, Accept("b", "127.0.0.1"), "proceed b; not accepting"),
         // One that was on its way.
@@ -223,9 +223,9 @@ fn the_listener_pauses_while_all_handshakes_are_taken() {
 #[test]
 fn streams_pass_the_checkpoints_but_neither_throttle_nor_bound() {
     let net_restrict = Some("10.0.0.0/8".parse().unwrap());
-    let limits = Limits { max_handshakes: 0, ..limits() };
+    let limits = limits().with_max_handshakes(0);
     let policy = Policy::default().with_net_restrict(net_restrict);
-    World::new(Config { policy, ..config(limits) }).play(&[
+    World::new(config(limits).with_policy(policy)).play(&[
         (0, Stream("a", None), "not accepting; want 32"),
         (0, Identify("a", 11), "admit a"),
         (0, Ready("a"), "admit a; peer 11 by a as Inbound"),
@@ -278,7 +278,7 @@ fn stopping_says_goodbye_to_everybody_and_waits_for_every_connection() {
 #[test]
 fn an_idle_server_stops_at_once() {
     let static_nodes = vec![node_at(11, "example.org:1")];
-    World::new(Config { static_nodes, ..config(limits()) }).play(&[
+    World::new(config(limits()).with_static_nodes(static_nodes)).play(&[
         (0, Wait, "accepting; want 32; resolve example.org"),
         // Nobody waits for a name.
         (0, Stop, "not accepting; want 0; stopped"),

@@ -110,7 +110,7 @@ impl Pair {
         let Setting { nodes, limits, known, finds, strangers, may_lose } = *setting;
         let server = |at: usize| {
             let limits = limits[at].clone();
-            let config = Config { limits, ..Config::new(keys[at].id()) };
+            let config = Config::new(keys[at].id()).with_limits(limits);
             let mut server = Server::new(config, [9; 32]);
             while server.poll_output().is_some() {}
             server
@@ -360,7 +360,7 @@ fn when_a_connection_is_lost_on_the_way_the_ends_still_agree() {
 #[test]
 fn when_one_end_has_no_inbound_slot_the_ends_still_agree() {
     // One peer, and that one dialed.
-    let full = Limits { max_peers: 1, ..limits() };
+    let full = limits().with_max_peers(1);
     for limits in [[&full, &limits()], [&limits(), &full], [&full, &full]] {
         for setting in settings(limits) {
             explore(&setting, |kept, path| {

@@ -64,16 +64,14 @@ pub(crate) use names::*;
 
 /// Round numbers: no jitter, one try per window, 35 s of history and base, 60 s to have lasted.
 pub(crate) fn limits() -> Limits {
-    Limits {
-        inbound_throttle: Throttle { window: Duration::from_secs(30), attempts: 1 },
-        static_backoff: Backoff { jitter_percent: 0, ..Backoff::default() },
-        ..Limits::default()
-    }
+    Limits::default()
+        .with_inbound_throttle(Throttle::new(1, Duration::from_secs(30)))
+        .with_static_backoff(Backoff::default().with_jitter_percent(0))
 }
 
 /// Node 1 is ourselves in every test, unless said otherwise.
 pub(crate) fn config(limits: Limits) -> Config {
-    Config { limits, ..Config::new(id(1)) }
+    Config::new(id(1)).with_limits(limits)
 }
 
 impl World {
@@ -287,7 +285,6 @@ impl World {
             }
             Output::Stopped => "stopped".into(),
             Output::WantCandidates { count } => format!("want {count}"),
-            other => format!("{other:?}"),
         }
     }
 }

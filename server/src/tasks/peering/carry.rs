@@ -95,8 +95,6 @@ impl Task {
             Output::WantCandidates { count } => {
                 self.wanted.send_replace(count);
             }
-            // Whatever else a later peering wants is not wanted from this driver.
-            _ => tracing::error!("an output of peering that this server does not know"),
         }
     }
 

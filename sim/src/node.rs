@@ -1,8 +1,8 @@
 //! A node: the shipping machines of one host, and what carries messages between them.
 //!
-//! The simulator's twin of the `peerage` server, and like it a driver that decides nothing. Where
-//! the server has tasks and channels, this has mail that takes a random while, so that whatever can
-//! cross does.
+//! A driver of the same machines as the `peerage` server, and like it one that decides nothing.
+//! Where the server has tasks and channels, this has mail that takes a random while, so that
+//! messages which can cross do.
 //!
 //! ```text
 //!    datagrams <--> discovery --Candidate, Located--> peering <--Identified, Ready-- Connection

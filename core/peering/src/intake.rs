@@ -1,5 +1,6 @@
-//! How connections are taken out of the backlog, for drivers: while
-//! [`Output::Accepting`](crate::envelope::Output::Accepting) says so, within these bounds.
+//! How connections come in, for drivers: out of the backlog while
+//! [`Output::Accepting`](crate::envelope::Output::Accepting) says so, and out of dials, within these
+//! bounds.
 
 use std::time::Duration;
 
@@ -7,6 +8,10 @@ use std::time::Duration;
 /// cause is that no file descriptor is free, and then only time helps. A failure that is of one
 /// connection, such as one that was reset in the backlog, holds up no other.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a dial may take, all of its addresses together, if a user says nothing else: as long as
+/// a system takes to repeat the first packet of a stream three times.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How many accepted connections may wait for the answer to
 /// [`Input::Accepted`](crate::envelope::Input::Accepted). More stay in the backlog, where they cost

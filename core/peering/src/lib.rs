@@ -25,7 +25,7 @@ pub use peerage_rlpx::{DisconnectReason, Fault};
 pub use admission::{Applicant, Checkpoint, Origin, Privileges, Slot, admit};
 pub use config::Config;
 pub use dial::StaticNode;
-pub use intake::{ACCEPT_PAUSE, UNJUDGED};
+pub use intake::{ACCEPT_PAUSE, DIAL_TIMEOUT, UNJUDGED};
 pub use limits::{Backoff, Limits, Throttle};
 pub use names::{NAME_PATIENCE, NAMES_AT_ONCE, Names, NamesInput, NamesOutput};
 pub use peers::{Peer, PeerSet, Pending};

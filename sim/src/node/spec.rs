@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
-use peerage_peering::{Config as Peering, Limits};
+use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits};
 use peerage_rlpx::{Config, Timeouts};
 
 use super::{Chat, ProtocolSpec};
@@ -50,7 +50,7 @@ impl NodeSpec {
             static_nodes: Vec::new(),
             trusted: Vec::new(),
             timeouts: Timeouts::default(),
-            dial_timeout: Duration::from_secs(15),
+            dial_timeout: DIAL_TIMEOUT,
             protocols: vec![Chat::default().into()],
         }
     }

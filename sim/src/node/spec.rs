@@ -11,6 +11,7 @@ use super::{Chat, ProtocolSpec};
 
 /// The configuration of a simulated node.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NodeSpec {
     /// Its key: a stand-in key makes all of its cryptography cheap.
     pub key: SecretKey,

@@ -92,7 +92,7 @@ impl Builder {
             dialer: Arc::new(TcpDialer),
             timeouts: Timeouts::default(),
             // A SYN that is lost is sent again after 1, 3 and 7 s; go-ethereum waits as long.
-            dial_timeout: Duration::from_secs(15),
+            dial_timeout: peerage_peering::DIAL_TIMEOUT,
             stop_timeout: Duration::from_secs(5),
             events: broadcast::channel(events::BACKLOG).0,
         }

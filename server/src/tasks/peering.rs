@@ -11,12 +11,12 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy};
 use peerage_peering::{
-    Server as Peering,
-    envelope::{ConnId, DialId, Input},
+    Names, NamesInput, Server as Peering,
+    envelope::{ConnId, DialId, Input, ResolveId},
 };
 use peerage_rlpx::{Hello, Shared};
 use tokio::{
-    sync::{Semaphore, broadcast, mpsc, oneshot, watch},
+    sync::{broadcast, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
 };
 
@@ -38,9 +38,6 @@ use crate::{
     protocol::Protocol,
     store::{DataDir, List},
 };
-
-/// How many names are resolved at once: each takes a thread of the blocking pool.
-const MAX_RESOLVING: usize = 8;
 
 /// Peering, as it was described.
 pub(crate) struct Plan {
@@ -89,7 +86,7 @@ pub(crate) struct Task {
     dialer: Arc<dyn Dialer>,
     dial_timeout: Duration,
     stop_timeout: Duration,
-    resolving: Arc<Semaphore>,
+    names: Names<ResolveId>,
     /// `None` without discovery.
     locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
@@ -170,7 +167,7 @@ impl Task {
             dialer: plan.dialer,
             dial_timeout: plan.dial_timeout,
             stop_timeout: plan.stop_timeout,
-            resolving: Arc::new(Semaphore::new(MAX_RESOLVING)),
+            names: Names::default(),
             locating: links.locating,
             listening: links.listening,
             tell: links.tell,
@@ -205,7 +202,8 @@ impl Task {
                 Progress::Stopping(deadline) => Some(deadline),
                 Progress::Stopped(_) => break,
             };
-            let wake = self.peering.poll_timeout();
+            let wakes = [self.peering.poll_timeout(), self.names.poll_timeout()];
+            let wake = wakes.into_iter().flatten().min();
             tokio::select! {
                 Some(notice) = self.notices.recv() => self.on_notice(notice),
                 Some(incoming) = self.accepted.recv() => self.on_accepted(incoming),
@@ -214,7 +212,7 @@ impl Task {
                         tracing::error!(%error, "a task of the server panicked");
                     }
                 }
-                () = self.clock.until(wake) => self.peering.handle_timeout(self.clock.now()),
+                () = self.clock.until(wake) => self.on_timeout(),
                 () = self.clock.until(deadline) => break,
             }
         }
@@ -238,6 +236,13 @@ impl Task {
             }
         }
         self.tasks.shutdown().await;
+    }
+
+    fn on_timeout(&mut self) {
+        let now = self.clock.now();
+        self.peering.handle_timeout(now);
+        self.names.handle_timeout(now);
+        self.carry_names();
     }
 
     fn on_notice(&mut self, notice: Notice) {
@@ -274,7 +279,7 @@ impl Task {
                 self.input(Input::Located { locate, node: node.map(|node| *node) });
             }
             Notice::Resolved { resolve, addresses } => {
-                self.input(Input::Resolved { resolve, addresses });
+                self.on_names(NamesInput::Answered { resolve, addresses });
             }
             Notice::Restrict(networks) => {
                 let policy = self.peering.policy().clone().with_net_restrict(networks);

@@ -3,14 +3,15 @@
 
 use std::net::SocketAddr;
 
+use peerage_discovery::NameId;
 use peerage_machine::{Instant, Machine as _};
 use peerage_peering::{
-    Peer, Race, RaceInput, RaceOutput,
-    envelope::{ConnId, DialError, DialId, Input, Output},
+    ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, UNJUDGED,
+    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 
-use super::{Mail, Node, NodeFact, Order, PEER, Question, UNJUDGED, conn::Conn, token};
-use crate::world::{ConnectError, Io, Kind, Socket};
+use super::{Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, token};
+use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 
 /// A dial under way: the race of its addresses.
 #[derive(Debug)]
@@ -99,7 +100,9 @@ impl Node {
                     io.close(conn.socket);
                 }
             }
-            Output::Resolve { resolve, host } => self.resolve(io, resolve, &host),
+            Output::Resolve { resolve, host } => {
+                self.on_names(io, NamesInput::Resolve { resolve: 2 * resolve.0, host });
+            }
             Output::SlotChanged { id, slot, .. } => {
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.1 = slot;
@@ -114,6 +117,31 @@ impl Node {
             Output::WantCandidates { count } => {
                 self.ask_discovery(io, Question::Want(count));
             }
+        }
+    }
+
+    /// Something is told of names that peering wants resolved.
+    pub(super) fn on_names(&mut self, io: &mut Io<'_>, input: NamesInput<u64>) {
+        self.names.handle_input(io.now(), input);
+        self.drain_names(io);
+    }
+
+    pub(super) fn drain_names(&mut self, io: &mut Io<'_>) {
+        while let Some(output) = self.names.poll_output() {
+            match output {
+                NamesOutput::Ask { resolve, host } => io.resolve(resolve, &host),
+                NamesOutput::Resolved { resolve, addresses } if resolve % 2 == 0 => {
+                    let resolve = ResolveId(resolve / 2);
+                    self.input(io, Input::Resolved { resolve, addresses });
+                }
+                NamesOutput::Resolved { resolve, addresses } => {
+                    let id = NameId(resolve / 2);
+                    self.ask_discovery(io, Question::Named { id, addresses });
+                }
+            }
+        }
+        if let Some(due) = self.names.poll_timeout() {
+            io.wake_by(token::HOUSE, due);
         }
     }
 
@@ -133,11 +161,20 @@ impl Node {
 
     /// Takes streams out of the backlog while peering lets them in.
     pub(super) fn accept(&mut self, io: &mut Io<'_>) {
-        while self.accepting && self.unjudged < UNJUDGED {
-            let Some((socket, remote)) = io.accept() else { return };
-            self.unjudged += 1;
-            let conn = self.add_conn(socket);
-            self.mail_peering(io, Input::Accepted { conn, remote });
+        let now = io.now().mono;
+        while self.accepting && self.unjudged < UNJUDGED && self.accept_again <= now {
+            match io.accept() {
+                Ok((socket, remote)) => {
+                    self.unjudged += 1;
+                    let conn = self.add_conn(socket);
+                    self.mail_peering(io, Input::Accepted { conn, remote });
+                }
+                Err(AcceptError::Nothing) => return,
+                Err(AcceptError::TooManyOpen) => {
+                    self.accept_again = now + ACCEPT_PAUSE;
+                    io.wake_by(token::HOUSE, self.accept_again);
+                }
+            }
         }
     }
 
@@ -222,6 +259,7 @@ impl Node {
         let (_, address) = dialing.tries.swap_remove(at);
         let why = match why {
             ConnectError::Refused => DialError::Refused,
+            ConnectError::TooManyOpen | ConnectError::Unreachable => DialError::Unreachable,
         };
         dialing.race.handle_input(io.now(), RaceInput::Failed(address, why));
         io.wake_by(token::HOUSE, dialing.due());

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
-use peerage_peering::{Config as Peering, Limits};
+use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits};
 use peerage_rlpx::{Config, Timeouts};
 
 use super::{Chat, ProtocolSpec};
 
 /// The configuration of a simulated node.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NodeSpec {
     /// Its key: a stand-in key makes all of its cryptography cheap.
     pub key: SecretKey,
@@ -49,7 +50,7 @@ impl NodeSpec {
             static_nodes: Vec::new(),
             trusted: Vec::new(),
             timeouts: Timeouts::default(),
-            dial_timeout: Duration::from_secs(15),
+            dial_timeout: DIAL_TIMEOUT,
             protocols: vec![Chat::default().into()],
         }
     }

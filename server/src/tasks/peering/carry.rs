@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
-    Origin, Peer as Admitted,
+    NamesInput, NamesOutput, Origin, Peer as Admitted,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
@@ -73,7 +73,9 @@ impl Task {
                 self.policy.send_replace(policy);
             }
             Output::Refuse { conn, remote, why } => self.refuse(conn, remote, why),
-            Output::Resolve { resolve, host } => self.resolve(resolve, host),
+            Output::Resolve { resolve, host } => {
+                self.on_names(NamesInput::Resolve { resolve, host });
+            }
             Output::SlotChanged { conn, id, slot } => {
                 if let Some(Conn::Peer(peer)) = self.conns.get(&conn) {
                     peer.set_slot(slot);
@@ -256,16 +258,26 @@ impl Task {
         });
     }
 
-    fn resolve(&mut self, resolve: ResolveId, host: String) {
-        let (resolving, tell) = (self.resolving.clone(), self.tell.clone());
-        self.tasks.spawn(async move {
-            let addresses = match resolving.acquire().await {
-                Ok(_permit) => names::resolve(&host).await,
-                // The semaphore is never closed.
-                Err(_) => Vec::new(),
-            };
-            let _ = tell.send(Notice::Resolved { resolve, addresses });
-        });
+    pub(super) fn on_names(&mut self, input: NamesInput<ResolveId>) {
+        self.names.handle_input(self.clock.now(), input);
+        self.carry_names();
+    }
+
+    pub(super) fn carry_names(&mut self) {
+        while let Some(output) = self.names.poll_output() {
+            match output {
+                NamesOutput::Ask { resolve, host } => {
+                    let tell = self.tell.clone();
+                    self.tasks.spawn(async move {
+                        let addresses = names::resolve(&host).await;
+                        let _ = tell.send(Notice::Resolved { resolve, addresses });
+                    });
+                }
+                NamesOutput::Resolved { resolve, addresses } => {
+                    self.input(Input::Resolved { resolve, addresses });
+                }
+            }
+        }
     }
 
     fn publish(&self, event: Event) {

@@ -40,7 +40,7 @@ fn key(n: u16) -> SecretKey {
 }
 
 async fn serve() {
-    let limits = Limits { max_peers: usize::from(PEERS) * 2, dial_ratio: 0, ..Limits::default() };
+    let limits = Limits::default().with_max_peers(usize::from(PEERS) * 2).with_dial_ratio(0);
     let server = Server::builder(key(u16::MAX))
         .protocol(silent())
         .limits(limits)

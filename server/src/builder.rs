@@ -92,7 +92,7 @@ impl Builder {
             dialer: Arc::new(TcpDialer),
             timeouts: Timeouts::default(),
             // A SYN that is lost is sent again after 1, 3 and 7 s; go-ethereum waits as long.
-            dial_timeout: Duration::from_secs(15),
+            dial_timeout: peerage_peering::DIAL_TIMEOUT,
             stop_timeout: Duration::from_secs(5),
             events: broadcast::channel(events::BACKLOG).0,
         }
@@ -260,17 +260,15 @@ impl Builder {
             udp.map(|socket| discovery::Plan { socket: Socket::new(socket), config, about, seq });
 
         let peering = peering::Plan {
-            peering: peerage_peering::Config {
-                own: record.id(),
-                limits: self.limits,
-                policy,
+            peering: peerage_peering::Config::new(record.id())
+                .with_limits(self.limits)
+                .with_policy(policy)
                 // Of two with one id the later counts: what was said now.
-                static_nodes: [kept_static, self.static_nodes].concat(),
-                trusted: [kept_trusted, self.trusted].concat(),
-                dialing: self.dialing && self.discovers != Discovers::Only,
+                .with_static_nodes([kept_static, self.static_nodes].concat())
+                .with_trusted([kept_trusted, self.trusted].concat())
+                .with_dialing(self.dialing && self.discovers != Discovers::Only)
                 // A server without protocols is there for handshakes: nobody is useless to it.
-                require_shared_capability: !capabilities.is_empty(),
-            },
+                .with_require_shared_capability(!capabilities.is_empty()),
             connection: peerage_rlpx::Config {
                 key: self.key,
                 client: self.client_name,

@@ -37,6 +37,7 @@ const INCOMING_LIMIT: usize = 1 << 20;
 
 /// A message of a protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// The message's id within its protocol: 0 to `length - 1`.
     pub code: u64,

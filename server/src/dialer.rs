@@ -42,7 +42,15 @@ pub struct DialRequest {
     pub addresses: Vec<SocketAddr>,
 }
 
+impl DialRequest {
+    /// To reach the node with this key at one of these addresses, the preferred first.
+    pub const fn new(key: PublicKey, addresses: Vec<SocketAddr>) -> Self {
+        Self { key, addresses }
+    }
+}
+
 /// A dial that reached somebody.
+#[non_exhaustive]
 pub struct Dialed {
     /// The stream.
     pub stream: BoxedStream,
@@ -50,6 +58,13 @@ pub struct Dialed {
     pub remote: SocketAddr,
     /// Our end of it, where it has one.
     pub local: Option<SocketAddr>,
+}
+
+impl Dialed {
+    /// The node at `remote` is reached by this stream, of which our end has no address.
+    pub fn new(stream: impl Transport + 'static, remote: SocketAddr) -> Self {
+        Self { stream: Box::new(stream), remote, local: None }
+    }
 }
 
 impl std::fmt::Debug for Dialed {

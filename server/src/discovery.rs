@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How a server discovers nodes. See [`Builder::discovery`](crate::Builder::discovery).
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct DiscoveryConfig {
     /// Nodes to ask first, and to come back to. One that cannot be reached, or whose name cannot be
     /// resolved, is tried again later: never an error.
@@ -18,6 +19,13 @@ pub struct DiscoveryConfig {
     /// [`Builder::listen`](crate::Builder::listen) with the port that it got, and, on a server that
     /// does not listen, any port of every IPv4 address.
     pub listen: Option<SocketAddr>,
+}
+
+impl DiscoveryConfig {
+    /// Begins with these nodes.
+    pub fn new(bootnodes: Vec<Node>) -> Self {
+        Self { bootnodes, listen: None }
+    }
 }
 
 /// Why discovery did not answer.

@@ -35,6 +35,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How a node is asked.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PingOptions {
     /// The key that we show. A node refuses a second connection with the key of one of its peers.
     pub key: SecretKey,

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use peerage_machine::Random;
 use peerage_node::Node;
+use peerage_peering::UNJUDGED;
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc, watch},
@@ -43,7 +44,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a
     // name one each, and the rest is the user's own.
     let (tell, notices) = mpsc::unbounded_channel();
-    let (accepted_sender, accepted) = mpsc::channel(listener::UNJUDGED);
+    let (accepted_sender, accepted) = mpsc::channel(UNJUDGED);
     let (accepting, may_accept) = watch::channel(false);
     let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);

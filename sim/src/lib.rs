@@ -19,7 +19,7 @@ pub use node::{
     Bounds, Chat, Node, NodeFact, NodeSpec, Peer, Protocol, ProtocolIo, ProtocolSpec, Seen,
 };
 pub use world::{
-    ConnectError, Crash, Fact, HostEvent, HostId, Io, Kind, LinkProfile, Mail, NatKind, NetStats,
-    Observer, Place, Program, Read, Settings, Socket, Trace, Verdict, Violation, Way, World,
-    first_difference,
+    AcceptError, ConnectError, Crash, Fact, Faults, HostEvent, HostId, Io, Kind, LinkProfile, Mail,
+    NatKind, NetStats, Observer, Place, Program, Read, ResolveError, Resolver, SendError, Settings,
+    Socket, Trace, Verdict, Violation, Way, World, first_difference,
 };

@@ -9,6 +9,7 @@ use crate::{HostId, World};
 
 /// A world at one moment. Means are in hundredths; shares are in parts per million.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// Seconds of virtual time.
     pub seconds: u64,

@@ -1,8 +1,8 @@
 //! A node: the shipping machines of one host, and what carries messages between them.
 //!
-//! The simulator's twin of the `peerage` server, and like it a driver that decides nothing. Where
-//! the server has tasks and channels, this has mail that takes a random while, so that whatever can
-//! cross does.
+//! A driver of the same machines as the `peerage` server, and like it one that decides nothing.
+//! Where the server has tasks and channels, this has mail that takes a random while, so that
+//! messages which can cross do.
 //!
 //! ```text
 //!    datagrams <--> discovery --Candidate, Located--> peering <--Identified, Ready-- Connection
@@ -28,8 +28,8 @@ use peerage_discovery::{Endpoint, NameId, store::Keeping, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
-    Counts, Server as Peering, Slot,
-    envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId},
+    Counts, Names, NamesInput, Server as Peering, Slot,
+    envelope::{ConnId, DialError, DialId, Input, LocateId},
 };
 use peerage_rlpx::DisconnectReason;
 
@@ -90,9 +90,6 @@ mod token {
     pub(super) const FIRST_CONN: u64 = 3;
 }
 
-/// How many accepted connections wait for peering to judge them; as in the server.
-const UNJUDGED: usize = 16;
-
 /// A node that runs.
 #[derive(Debug)]
 pub struct Node {
@@ -103,6 +100,10 @@ pub struct Node {
     peering: Peering,
     accepting: bool,
     unjudged: usize,
+    /// Nothing is accepted before then.
+    accept_again: Instant,
+    /// Questions of peering have even numbers, those of discovery odd ones.
+    names: Names<u64>,
     /// Of mail to peering from the listener and the dialer, and of mail to discovery.
     to_peering: Way,
     to_discovery: Way,
@@ -146,6 +147,7 @@ impl Budget {
 
 /// What a node has gone through since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Seen {
     /// Peers that were added.
     pub added: u64,
@@ -182,6 +184,8 @@ impl Node {
             peering,
             accepting: false,
             unjudged: 0,
+            accept_again: Instant::START,
+            names: Names::default(),
             to_peering: Way::default(),
             to_discovery: Way::default(),
             conns: BTreeMap::new(),
@@ -215,6 +219,10 @@ impl Node {
             HostEvent::ConnectFailed { socket, why } => self.on_connect_failed(io, socket, why),
             HostEvent::Connected { socket, remote } => self.on_connected(io, socket, remote),
             HostEvent::Datagram { from, bytes } => self.on_datagram(io, db, from, &bytes),
+            HostEvent::Resolved { question, answer } => {
+                let addresses = answer.unwrap_or_default();
+                self.on_names(io, NamesInput::Answered { resolve: question, addresses });
+            }
             HostEvent::Stream(socket) => self.on_stream(io, socket),
             HostEvent::Wake(task) => self.on_wake(io, db, task),
         }
@@ -335,11 +343,15 @@ impl Node {
             io.close(socket);
         }
         self.race_dials(io);
+        self.names.handle_timeout(io.now());
+        self.drain_names(io);
+        self.accept(io);
         self.wake_protocols(io, now);
         let dials = self.dials.values().map(Dialing::due);
-        let due =
-            dials.chain(self.leaving.values().copied()).chain(self.next_protocol_wake()).min();
-        if let Some(due) = due {
+        let leaving = self.leaving.values().copied();
+        let accepting = Some(self.accept_again).filter(|at| *at > now);
+        let others = accepting.into_iter().chain(self.next_protocol_wake());
+        if let Some(due) = dials.chain(leaving).chain(others).min() {
             io.wake_by(token::HOUSE, due);
         }
     }
@@ -357,10 +369,5 @@ impl Node {
                 }
             }
         }
-    }
-
-    fn resolve(&mut self, io: &mut Io<'_>, resolve: ResolveId, host: &str) {
-        let addresses = io.resolve(host);
-        self.mail_peering(io, Input::Resolved { resolve, addresses });
     }
 }

@@ -14,7 +14,9 @@ pub use measure::{Measure, Row};
 pub use run::{Options, OptionsError, Outcome, Run};
 pub use series::Series;
 
-use crate::{Bounds, Crash, LinkProfile, NodeSpec, Place, adversary::AdversaryKind};
+use crate::{
+    Bounds, Crash, Faults, LinkProfile, NodeSpec, Place, Resolver, adversary::AdversaryKind,
+};
 
 /// A scenario. Times are in thousandths of its span, so that it can be run for longer or shorter.
 #[derive(Debug)]
@@ -73,6 +75,13 @@ pub enum Size {
 pub enum Knows {
     /// The nodes of this group are their boot nodes.
     Boot(&'static str),
+    /// The nodes of `group` are static nodes whose addresses are names, and `boot` are boot nodes.
+    Named {
+        /// Those to stay connected to.
+        group: &'static str,
+        /// The boot nodes.
+        boot: &'static str,
+    },
     /// Each has the other one of its pair as a static node.
     Partner,
     /// The nodes of `group` are static nodes, and `boot` are boot nodes.
@@ -124,6 +133,8 @@ pub enum What {
     },
     /// All nodes of a group go down.
     Crash(&'static str, Crash),
+    /// From now on the systems of all nodes of a group lack this.
+    Faults(&'static str, Faults),
     /// The wall clocks of every nth node of a group jump.
     JumpClocks {
         /// Whose.
@@ -137,6 +148,8 @@ pub enum What {
     Heal,
     /// Something is measured now, and reported under this name.
     Measure(&'static str, &'static [Measure]),
+    /// From now on names are resolved like this.
+    Resolve(Resolver),
     /// All nodes of a group start, or start again.
     Start(&'static str),
     /// The network falls into two halves.

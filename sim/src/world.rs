@@ -2,8 +2,8 @@
 //!
 //! Each host runs a boxed [`Program`] that is told of events and acts by [`Io`]. The world does not
 //! know what the programs are: not what they send, not what mail passes between their tasks, not
-//! what they keep while they are down. Observers see all of it from outside, and may say that a rule
-//! is broken.
+//! what they keep while they are down. Observers see all of it from outside, and may say that a
+//! rule is broken.
 //!
 //! Nothing here imports what is built on it: not the nodes (`crate::node`), not scenarios or
 //! adversaries, no crate of devp2p. `tests/layers.rs` sees to that.
@@ -11,9 +11,11 @@
 mod alarms;
 mod clock;
 mod event;
+mod faults;
 mod happen;
 mod host;
 mod io;
+mod names;
 mod net;
 mod observer;
 mod places;
@@ -37,8 +39,10 @@ use self::{
 };
 pub use self::{
     event::{ConnectError, HostEvent, Mail},
+    faults::{AcceptError, Faults, SendError},
     host::{HostId, Program},
     io::{Io, Way},
+    names::{ResolveError, Resolver},
     net::{Crash, LinkProfile, NatKind, NetStats, Read, Socket},
     observer::{Fact, Observer, Verdict, Violation},
     places::Place,
@@ -47,6 +51,7 @@ pub use self::{
 
 /// What a world is made of, beside its seed.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// How the ways between hosts behave.
     pub link: LinkProfile,
@@ -57,6 +62,10 @@ pub struct Settings {
     pub drift_ppm: u32,
     /// Names that can be resolved.
     pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// How they are.
+    pub resolver: Resolver,
+    /// What the systems of hosts lack.
+    pub faults: Faults,
 }
 
 impl Default for Settings {
@@ -66,6 +75,8 @@ impl Default for Settings {
             task_delay: Duration::from_millis(2),
             drift_ppm: 50,
             names: BTreeMap::new(),
+            resolver: Resolver::default(),
+            faults: Faults::default(),
         }
     }
 }
@@ -95,7 +106,8 @@ impl World {
     /// An empty world.
     pub fn with_settings(seed: u64, settings: Settings) -> Self {
         let mut random = Random::from_seed(expand(seed));
-        let net = Net::new(settings.link.clone(), Random::from_seed(random.fork()));
+        let (link, faults) = (settings.link.clone(), settings.faults);
+        let net = Net::new(link, faults, Random::from_seed(random.fork()));
         Self {
             now: Instant::START,
             random,
@@ -161,8 +173,8 @@ impl World {
         self.leave(host);
     }
 
-    /// Asks a host's program to stop. The host goes down when it has; one that stands still hears of
-    /// it when it goes on.
+    /// Asks a host's program to stop. The host goes down when it has; one that stands still hears
+    /// of it when it goes on.
     pub fn stop(&mut self, host: HostId) {
         if !self.is_up(host) {
             return;
@@ -216,6 +228,25 @@ impl World {
     /// Changes which names can be resolved, and to what.
     pub fn set_names(&mut self, names: BTreeMap<String, Vec<IpAddr>>) {
         self.settings.names = names;
+    }
+
+    /// Has a name resolve to a host, from now on.
+    pub fn add_name(&mut self, name: String, host: HostId) {
+        self.settings.names.insert(name, vec![self.ip(host)]);
+    }
+
+    /// Changes how names are resolved, from now on.
+    pub const fn set_resolver(&mut self, resolver: Resolver) {
+        self.settings.resolver = resolver;
+    }
+
+    /// Changes what the system of a host lacks, from now on. What is open stays open.
+    pub fn set_faults(&mut self, host: HostId, faults: Faults) {
+        let numbers = [8, faults.descriptors.map_or(0, |most| 1 + most as u64)];
+        let rest = [u64::from(faults.no_buffers), u64::from(faults.is_unreachable)];
+        let numbers = [numbers, rest].concat();
+        self.trace.note(self.now, host.0, Kind::HOST, &numbers, &[], || format!("has {faults:?}"));
+        self.net.set_faults(host, faults);
     }
 
     /// Has a program of this type do something out of its turn, as its user may at any time. `None`

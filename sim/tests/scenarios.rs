@@ -103,6 +103,11 @@ fn clock_jumps() {
 }
 
 #[test]
+fn local_faults() {
+    check("local-faults", 40, 30);
+}
+
+#[test]
 fn discovery() {
     check("discovery", 100, 60);
 }

@@ -30,8 +30,9 @@ fn crowd(world: &mut World, count: usize, place: impl Fn(usize) -> Place) -> Vec
 
 /// A world that has everything in it, for a while.
 fn eventful(seed: u64) -> World {
-    let mut world =
-        World::with_settings(seed, Settings { link: LinkProfile::poor(), ..Settings::default() });
+    let mut settings = Settings::default();
+    settings.link = LinkProfile::poor();
+    let mut world = World::with_settings(seed, settings);
     let kinds = [
         Place::Public,
         Place::Behind(NatKind::FullCone),

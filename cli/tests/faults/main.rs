@@ -57,7 +57,7 @@ async fn survivor() -> Server {
         close: Duration::from_millis(500),
     };
     // Of one slot for inbound peers and one handshake, whoever is hit holds all.
-    let limits = Limits { max_peers: 2, dial_ratio: 2, max_handshakes: 1, ..Limits::default() };
+    let limits = Limits::default().with_max_peers(2).with_dial_ratio(2).with_max_handshakes(1);
     Server::builder(key(1))
         .listen("127.0.0.1:0".parse().unwrap())
         .no_discovery()
@@ -72,8 +72,7 @@ async fn survivor() -> Server {
 /// Limits under which a dial is repeated at once.
 fn impatient() -> Limits {
     let base = Duration::from_millis(50);
-    let static_backoff = Backoff { base, factor: 1, max: base, ..Backoff::default() };
-    Limits { dial_history: base, static_backoff, ..Limits::default() }
+    Limits::default().with_dial_history(base).with_static_backoff(Backoff::constant(base))
 }
 
 async fn next(events: &mut Events) -> Event {

@@ -14,6 +14,7 @@ use peerage_node::Subnet;
 
 /// How many packets per second are let in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LimiterConfig {
     /// From one IPv4 address or IPv6 /64. A lookup asks one node a few times; a bond takes four
     /// packets.
@@ -143,7 +144,7 @@ impl Limiter {
     }
 
     /// The bytes held, estimated from the number of addresses.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.levels.memory() + self.proofs.memory()
     }
 

@@ -151,7 +151,7 @@ impl Lookup {
     }
 
     /// The bytes held, estimated as if each node had the largest record.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         vec_memory(&self.nodes)
             + self.nodes.len() * Node::MAX_HEAP
             + vec_memory(&self.states)

@@ -109,6 +109,7 @@ impl List {
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// How many nodes. A row has some 250 bytes, and about 550 with a record of full size. A start
     /// needs a few dozen seeds; the rest is spare for those that left, and costs 6 MB by default.
@@ -133,6 +134,7 @@ impl Default for Bounds {
 
 /// What is kept of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Known {
     /// Where the node says that it is, and its record if it has one. A record is never replaced by
     /// an older one, nor by what was not signed.
@@ -141,8 +143,16 @@ pub struct Known {
     pub contacts: Vec<Contact>,
 }
 
+impl Known {
+    /// What is kept of a node, and how it did at each address.
+    pub const fn new(node: Option<Node>, contacts: Vec<Contact>) -> Self {
+        Self { node, contacts }
+    }
+}
+
 /// How a node did at one address. Times are those of UNIX, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Contact {
     /// The address, never an IPv4-mapped one.
     pub ip: IpAddr,
@@ -152,6 +162,13 @@ pub struct Contact {
     pub last_pong: Option<Duration>,
     /// How many requests it left without an answer, as the last [`StoreOp::Failures`] said.
     pub failures: u32,
+}
+
+impl Contact {
+    /// A node that was told of at this address, and not heard there.
+    pub fn new(ip: IpAddr) -> Self {
+        Self { ip: ip.to_canonical(), last_ping: None, last_pong: None, failures: 0 }
+    }
 }
 
 #[cfg(test)]

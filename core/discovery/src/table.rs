@@ -272,7 +272,7 @@ impl Table {
     }
 
     /// The bytes held, estimated as if each node had the largest record.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         vec_memory(&self.buckets)
             + self.buckets.iter().map(Bucket::memory).sum::<usize>()
             + self.shares.0.memory()

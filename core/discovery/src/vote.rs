@@ -87,7 +87,7 @@ impl Vote {
     }
 
     /// The bytes held, estimated from the number of statements.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         tree_memory::<(Family, Reach), Tally>(self.tallies.len())
             + self.tallies.values().map(Tally::memory).sum::<usize>()
     }

@@ -125,7 +125,7 @@ impl Walk {
     }
 
     /// The bytes held, estimated as if each node had the largest record.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         deque_memory(&self.found)
             + self.found.len() * Node::MAX_HEAP
             + self.lookup.as_ref().map_or(0, Lookup::memory)

@@ -1,9 +1,9 @@
 //! Racing the addresses of one dial
 //! ([RFC 8305, section 5](https://www.rfc-editor.org/rfc/rfc8305#section-5)).
 //!
-//! A dial may have several addresses, and some of them may swallow every packet. The next address is
-//! tried a short time after the one before it, or at once when a try fails. The first address that
-//! connects wins.
+//! A dial may have several addresses, and some of them may swallow every packet. The next address
+//! is tried a short time after the one before it, or at once when a try fails. The first address
+//! that connects wins.
 //!
 //! Not here: which addresses a dial has and in which order (`dial`), and when the whole dial is too
 //! late ([`Output::CancelDial`](crate::envelope::Output::CancelDial)).
@@ -21,8 +21,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// The race between the addresses of one dial.
 ///
 /// The driver connects to each address of [`RaceOutput::Try`] and tells what became of it. After
-/// [`RaceOutput::Won`] or [`RaceOutput::Lost`] the race is over: the driver drops the tries that are
-/// still under way, and what it tells of them is ignored.
+/// [`RaceOutput::Won`] or [`RaceOutput::Lost`] the race is over: the driver drops the tries that
+/// are still under way, and what it tells of them is ignored.
 ///
 /// ```text
 ///            Connected
@@ -70,8 +70,9 @@ pub enum RaceOutput {
 }
 
 impl Race {
-    /// A race between `addresses`, the preferred first. An address that is named twice is tried once.
-    /// The first output tries the first address; without any address the race is lost at once.
+    /// A race between `addresses`, the preferred first. An address that is named twice is tried
+    /// once. The first output tries the first address; without any address the race is lost at
+    /// once.
     pub fn new(now: Instant, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         let mut waiting = VecDeque::new();
         for address in addresses {

@@ -86,18 +86,11 @@ fn everything_that_is_told_of_a_node_is_known() {
         store.apply(at(NOW), &ops).unwrap();
         let known = store.known(&id(1)).unwrap().unwrap();
         assert_eq!(known.node, Some(node.clone()));
-        assert_eq!(
-            known.contacts,
-            [
-                Contact {
-                    ip: ip(1),
-                    last_ping: Some(at(NOW - 3)),
-                    last_pong: Some(at(NOW - 2)),
-                    failures: 0
-                },
-                Contact { ip: ip(2), last_ping: None, last_pong: None, failures: 4 },
-            ]
-        );
+        let mut first = Contact::new(ip(1));
+        (first.last_ping, first.last_pong) = (Some(at(NOW - 3)), Some(at(NOW - 2)));
+        let mut second = Contact::new(ip(2));
+        second.failures = 4;
+        assert_eq!(known.contacts, [first, second]);
         assert_eq!(store.local_seq().unwrap(), Some(9));
         assert_eq!(some_seeds(store, NOW, DAY, 30), [SeedNode { node, last_pong: at(NOW - 2) }]);
         assert_eq!(store.len().unwrap(), 1);
@@ -107,7 +100,9 @@ fn everything_that_is_told_of_a_node_is_known() {
 
 #[test]
 fn lists_keep_what_they_are_told_until_they_are_told_otherwise() {
-    on_each(Bounds { nodes: 1, ..Bounds::default() }, |store| {
+    let mut bounds = Bounds::default();
+    bounds.nodes = 1;
+    on_each(bounds, |store| {
         let named: Node =
             format!("enode://{}@boot.example.org:30303?discport=30304", key(1).public())
                 .parse()
@@ -209,7 +204,8 @@ proptest! {
 
     #[test]
     fn both_stores_give_the_same_answers(steps in prop::collection::vec(some_step(), 1..12)) {
-        let bounds = Bounds { nodes: 5, answered: at(2 * DAY), unanswered: at(DAY) };
+        let mut bounds = Bounds::default();
+        (bounds.nodes, bounds.answered, bounds.unanswered) = (5, at(2 * DAY), at(DAY));
         let dir = tempfile::tempdir().unwrap();
         let mut memory = MemoryStore::new(bounds);
         let mut disk = RedbStore::open_with(dir.path(), bounds).unwrap().0;

@@ -5,9 +5,9 @@
 use std::{
     io,
     net::{Ipv6Addr, SocketAddr},
-    time::Duration,
 };
 
+use peerage_peering::ACCEPT_PAUSE;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,13 +18,6 @@ use crate::{dialer::prepare, error::StartError};
 
 /// How many connections the kernel completes while we do not accept.
 const BACKLOG: i32 = 1024;
-
-/// How long to wait after accept failed. The usual cause is that no file descriptor is free, and
-/// then only time helps.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// How many accepted connections wait for peering to judge them.
-pub(crate) const UNJUDGED: usize = 16;
 
 /// A connection that was accepted, and where it comes from.
 #[derive(Debug)]
@@ -87,7 +80,7 @@ pub(crate) async fn accept(
             Err(error) if is_of_one_connection(error.kind()) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -102,6 +95,8 @@ const fn is_of_one_connection(kind: io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use peerage_peering::UNJUDGED;
+
     use super::*;
 
     fn loopback(port: u16) -> SocketAddr {

@@ -21,12 +21,7 @@ fn key(n: u8) -> SecretKey {
 /// Limits under which a dial is repeated at once.
 fn impatient() -> Limits {
     let millisecond = Duration::from_millis(1);
-    let static_backoff = Backoff {
-        base: millisecond,
-        factor: 1,
-        max: millisecond,
-        jitter_percent: 0,
-        ..Backoff::default()
-    };
-    Limits { dial_history: millisecond, static_backoff, ..Limits::default() }
+    Limits::default()
+        .with_dial_history(millisecond)
+        .with_static_backoff(Backoff::constant(millisecond))
 }

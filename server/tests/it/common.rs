@@ -20,14 +20,10 @@ pub(crate) fn listening(n: u8) -> Builder {
 
 /// Limits under which a failed dial is repeated at once.
 pub(crate) fn impatient() -> Limits {
-    let static_backoff = Backoff {
-        base: Duration::from_millis(1),
-        factor: 1,
-        max: Duration::from_millis(1),
-        jitter_percent: 0,
-        ..Backoff::default()
-    };
-    Limits { dial_history: Duration::from_millis(1), static_backoff, ..Limits::default() }
+    let millisecond = Duration::from_millis(1);
+    Limits::default()
+        .with_dial_history(millisecond)
+        .with_static_backoff(Backoff::constant(millisecond))
 }
 
 /// Answers every message with itself.

@@ -8,7 +8,7 @@ use peerage::{
 use crate::common::*;
 
 fn full() -> Limits {
-    Limits { max_peers: 0, ..impatient() }
+    impatient().with_max_peers(0)
 }
 
 fn rejected(reason: DisconnectReason) -> DialFailure {

@@ -1,6 +1,6 @@
 //! Static nodes of which only the key is known.
 
-use peerage::{DiscoveryConfig, Event, Limits, Node, Server};
+use peerage::{DiscoveryConfig, Event, Node, Server};
 
 use crate::common::*;
 
@@ -17,7 +17,7 @@ async fn a_static_node_given_by_its_key_alone_is_found_through_a_boot_node_and_c
         .discovery(DiscoveryConfig::default())
         .bootnode(boot.local_node())
         // No candidate is dialed: who is connected is static.
-        .limits(Limits { max_peers: 0, ..impatient() })
+        .limits(impatient().with_max_peers(0))
         .static_node(node);
     let seeking = seeking.start().await.unwrap();
     assert_eq!(there.recv().await.unwrap().peer.id(), seeking.local_node().id());

@@ -213,7 +213,7 @@ impl Dialer for PipeDialer {
         let sent = self.pipes.send(there);
         Box::pin(async move {
             sent.map_err(|_| DialError::Unreachable)?;
-            Ok(Dialed { stream: Box::new(here), remote, local: None })
+            Ok(Dialed::new(here, remote))
         })
     }
 }

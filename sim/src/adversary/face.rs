@@ -140,7 +140,7 @@ impl Face {
     }
 
     fn say(&self, io: &mut Io<'_>, to: SocketAddr, packet: &Packet) {
-        io.send(to, packet.encode(&self.key).0);
+        io.send(to, packet.encode(&self.key).0).ok();
     }
 
     /// Remembers who pinged it, and pings back once, so that both have proved where they are.

@@ -123,9 +123,9 @@ impl Plot for UdpFlood {
             let bytes = self.datagram(body, io, to);
             // In turns of six kinds: each comes both ways.
             if (self.sent / 6).is_multiple_of(2) {
-                io.send(to, bytes);
+                io.send(to, bytes).ok();
             } else {
-                io.send_as(victim, to, bytes);
+                io.send_as(victim, to, bytes).ok();
             }
             self.sent += 1;
         }

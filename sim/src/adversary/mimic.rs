@@ -208,7 +208,7 @@ impl<P: Plot + 'static> Program for Mimic<P> {
     fn on_event(&mut self, io: &mut Io<'_>, event: HostEvent) {
         match event {
             HostEvent::Acceptable => {
-                while let Some((socket, _)) = io.accept() {
+                while let Ok((socket, _)) = io.accept() {
                     self.begin(io, socket, None);
                 }
             }
@@ -221,6 +221,7 @@ impl<P: Plot + 'static> Program for Mimic<P> {
                 self.body.dialing.remove(&socket);
             }
             HostEvent::Datagram { from, bytes } => self.on_datagram(io, from, &bytes),
+            HostEvent::Resolved { .. } => {}
             HostEvent::Stream(socket) => {
                 if self.body.held.contains_key(&socket) {
                     self.on_held(io, socket);

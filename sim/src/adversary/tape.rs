@@ -47,12 +47,12 @@ impl Plot for Replay {
         for _ in 0..Self::BURST.min(self.datagrams.len()) {
             let at = io.random().below(self.datagrams.len() as u64);
             let (from, bytes) = self.datagrams[usize::try_from(at).unwrap_or(0)].clone();
-            io.send(from, bytes.clone());
+            io.send(from, bytes.clone()).ok();
             let other = body.any_target(io).and_then(|it| it.udp_endpoints().first().copied());
             if let Some(to) = other {
-                io.send(to, bytes.clone());
+                io.send(to, bytes.clone()).ok();
                 // And as if it came from whoever sent it.
-                io.send_as(from, to, bytes);
+                io.send_as(from, to, bytes).ok();
             }
         }
         if self.ticks.is_multiple_of(Self::STREAM_EVERY)

@@ -3,21 +3,19 @@
 
 use std::net::SocketAddr;
 
+use peerage_discovery::NameId;
 use peerage_machine::{Instant, Machine as _};
-use peerage_node::PublicKey;
 use peerage_peering::{
-    Race, RaceInput, RaceOutput,
-    envelope::{ConnId, DialError, DialId, Input, Output},
+    ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, UNJUDGED,
+    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
-use peerage_rlpx::Role;
 
-use super::{Mail, Node, NodeFact, Order, PEER, Question, UNJUDGED, conn::Conn, token};
-use crate::world::{ConnectError, Io, Kind, Socket};
+use super::{Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, token};
+use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 
 /// A dial under way: the race of its addresses.
 #[derive(Debug)]
 pub(super) struct Dialing {
-    key: PublicKey,
     race: Race,
     pub(super) until: Instant,
     /// The streams that are being tried, with the address of each.
@@ -62,9 +60,9 @@ impl Node {
                 self.accepting = accepting;
                 self.accept(io);
             }
-            Output::Admit { conn } => self.order(io, conn, Order::Admit),
+            Output::Begin { conn, role } => self.begin(io, conn, role),
             Output::CancelDial { dial } => self.cancel_dial(io, dial),
-            Output::Dial { dial, key, addresses } => self.dial(io, dial, key, addresses),
+            Output::Dial { dial, addresses, .. } => self.dial(io, dial, addresses),
             Output::DialFailed { id, why, .. } => {
                 self.seen.dials_failed += 1;
                 io.note(Kind::CONNECTION, &[0], || format!("dial of {id:?} failed: {why}"));
@@ -72,10 +70,12 @@ impl Node {
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
                 self.order(io, conn, Order::Disconnect(reason));
             }
+            Output::Greet { conn } => self.order(io, conn, Order::Admit),
             Output::Locate { locate, key } => {
                 self.ask_discovery(io, Question::Resolve { locate, key });
             }
-            Output::PeerAdded { conn, id, slot } => {
+            Output::PeerAdded { id, peer: Peer { conn, slot, .. }, .. } => {
+                self.order(io, conn, Order::Admit);
                 self.seen.added += 1;
                 io.note(PEER, &[1, conn.0], || format!("added {id:?} c{} {slot:?}", conn.0));
                 let before = self.peers.insert(id, (conn, slot));
@@ -93,7 +93,6 @@ impl Node {
             Output::PolicyChanged { policy } => {
                 self.ask_discovery(io, Question::SetPolicy(policy));
             }
-            Output::Proceed { conn } => self.begin(io, conn, Role::Recipient),
             Output::Refuse { conn, .. } => {
                 self.seen.refused += 1;
                 if let Some(conn) = self.conns.remove(&conn) {
@@ -101,7 +100,9 @@ impl Node {
                     io.close(conn.socket);
                 }
             }
-            Output::Resolve { resolve, host } => self.resolve(io, resolve, &host),
+            Output::Resolve { resolve, host } => {
+                self.on_names(io, NamesInput::Resolve { resolve: 2 * resolve.0, host });
+            }
             Output::SlotChanged { id, slot, .. } => {
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.1 = slot;
@@ -116,9 +117,31 @@ impl Node {
             Output::WantCandidates { count } => {
                 self.ask_discovery(io, Question::Want(count));
             }
-            other => {
-                io.break_rule(|| format!("peering wants something that no driver knows: {other:?}"))
+        }
+    }
+
+    /// Something is told of names that peering wants resolved.
+    pub(super) fn on_names(&mut self, io: &mut Io<'_>, input: NamesInput<u64>) {
+        self.names.handle_input(io.now(), input);
+        self.drain_names(io);
+    }
+
+    pub(super) fn drain_names(&mut self, io: &mut Io<'_>) {
+        while let Some(output) = self.names.poll_output() {
+            match output {
+                NamesOutput::Ask { resolve, host } => io.resolve(resolve, &host),
+                NamesOutput::Resolved { resolve, addresses } if resolve % 2 == 0 => {
+                    let resolve = ResolveId(resolve / 2);
+                    self.input(io, Input::Resolved { resolve, addresses });
+                }
+                NamesOutput::Resolved { resolve, addresses } => {
+                    let id = NameId(resolve / 2);
+                    self.ask_discovery(io, Question::Named { id, addresses });
+                }
             }
+        }
+        if let Some(due) = self.names.poll_timeout() {
+            io.wake_by(token::HOUSE, due);
         }
     }
 
@@ -138,11 +161,20 @@ impl Node {
 
     /// Takes streams out of the backlog while peering lets them in.
     pub(super) fn accept(&mut self, io: &mut Io<'_>) {
-        while self.accepting && self.unjudged < UNJUDGED {
-            let Some((socket, remote)) = io.accept() else { return };
-            self.unjudged += 1;
-            let conn = self.add_conn(socket);
-            self.mail_peering(io, Input::Accepted { conn, remote });
+        let now = io.now().mono;
+        while self.accepting && self.unjudged < UNJUDGED && self.accept_again <= now {
+            match io.accept() {
+                Ok((socket, remote)) => {
+                    self.unjudged += 1;
+                    let conn = self.add_conn(socket);
+                    self.mail_peering(io, Input::Accepted { conn, remote });
+                }
+                Err(AcceptError::Nothing) => return,
+                Err(AcceptError::TooManyOpen) => {
+                    self.accept_again = now + ACCEPT_PAUSE;
+                    io.wake_by(token::HOUSE, self.accept_again);
+                }
+            }
         }
     }
 
@@ -155,11 +187,11 @@ impl Node {
         conn
     }
 
-    fn dial(&mut self, io: &mut Io<'_>, dial: DialId, key: PublicKey, addresses: Vec<SocketAddr>) {
+    fn dial(&mut self, io: &mut Io<'_>, dial: DialId, addresses: Vec<SocketAddr>) {
         let now = io.now().mono;
         let race = Race::new(now, addresses);
         let until = now + self.spec.dial_timeout;
-        let dialing = Dialing { key, race, until, tries: Vec::new() };
+        let dialing = Dialing { race, until, tries: Vec::new() };
         io.wake_by(token::HOUSE, dialing.due());
         self.dials.insert(dial, dialing);
         self.drain_race(io, dial);
@@ -197,7 +229,7 @@ impl Node {
     }
 
     fn win_dial(&mut self, io: &mut Io<'_>, dial: DialId, remote: SocketAddr) {
-        let Some(Dialing { key, tries, .. }) = self.dials.remove(&dial) else { return };
+        let Some(Dialing { tries, .. }) = self.dials.remove(&dial) else { return };
         let mut won = None;
         for (socket, address) in tries {
             self.dialed.remove(&socket);
@@ -210,7 +242,6 @@ impl Node {
         let Some(socket) = won else { return };
         let conn = self.add_conn(socket);
         self.input(io, Input::DialSucceeded { dial, conn, remote });
-        self.begin(io, conn, Role::Initiator { remote: key });
     }
 
     pub(super) fn on_connected(&mut self, io: &mut Io<'_>, socket: Socket, remote: SocketAddr) {
@@ -228,6 +259,7 @@ impl Node {
         let (_, address) = dialing.tries.swap_remove(at);
         let why = match why {
             ConnectError::Refused => DialError::Refused,
+            ConnectError::TooManyOpen | ConnectError::Unreachable => DialError::Unreachable,
         };
         dialing.race.handle_input(io.now(), RaceInput::Failed(address, why));
         io.wake_by(token::HOUSE, dialing.due());

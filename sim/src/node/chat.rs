@@ -17,6 +17,7 @@ const MESSAGES: u64 = 2;
 
 /// What is said, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Chat {
     /// The name of its capability: nodes that share none are of no use to each other.
     pub capability: String,

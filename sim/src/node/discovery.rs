@@ -9,7 +9,10 @@ use std::{
 use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId, SeedNode};
 use peerage_machine::{Machine as _, Random, Seed};
 use peerage_node::{Node as Named, SelfDescription};
-use peerage_peering::envelope::{Input, LocateId};
+use peerage_peering::{
+    NamesInput,
+    envelope::{Input, LocateId},
+};
 
 use super::{Mail, Node, NodeDb, NodeFact, NodeSpec, Question, token};
 use crate::world::{Io, Way};
@@ -22,9 +25,8 @@ pub(super) struct Discovery {
     next_query: u64,
     /// What the database knew at the start.
     seeds: Vec<SeedNode>,
-    /// Of mail to peering, and to discovery's task itself.
+    /// Of mail to peering.
     to_peering: Way,
-    to_itself: Way,
 }
 
 impl Discovery {
@@ -40,7 +42,6 @@ impl Discovery {
             next_query: 0,
             seeds,
             to_peering: Way::default(),
-            to_itself: Way::default(),
         }
     }
 }
@@ -114,8 +115,8 @@ impl Node {
                 }
                 Output::LocalRecord(record) => self.record = Some(record),
                 Output::ResolveName { id, host } => {
-                    let named = Question::Named { id, addresses: io.resolve(&host) };
-                    io.mail(&mut discovery.to_itself, Box::new(Mail::Discovery(named)));
+                    let resolve = 2 * id.0 + 1;
+                    self.names.handle_input(io.now(), NamesInput::Resolve { resolve, host });
                 }
                 Output::Resolved { id, node } => {
                     if let Some(locate) = discovery.queries.remove(&id) {
@@ -123,7 +124,10 @@ impl Node {
                         io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                     }
                 }
-                Output::Send { to, bytes } => io.send(to, bytes),
+                Output::Send { to, bytes } => {
+                    // As with any other loss, the question goes without an answer.
+                    io.send(to, bytes).ok();
+                }
                 Output::Store(op) => db.op(io.now(), op),
                 Output::WantSeeds => {
                     let seeds = std::mem::take(&mut discovery.seeds);
@@ -144,5 +148,6 @@ impl Node {
             }
         }
         io.set_alarm(token::DISCOVERY, discovery.endpoint.poll_timeout());
+        self.drain_names(io);
     }
 }

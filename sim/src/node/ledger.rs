@@ -22,6 +22,7 @@ use crate::world::{Fact, HostEvent, HostId, Observer, Program, Verdict};
 
 /// Within what time what has to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// Two honest nodes that can reach each other may see a connection differently for this long: a
     /// half-open end is found out after 30 s of silence, and its goodbye may take a while.

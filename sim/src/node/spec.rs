@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
-use peerage_peering::{Config as Peering, Limits};
+use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits};
 use peerage_rlpx::{Config, Timeouts};
 
 use super::{Chat, ProtocolSpec};
 
 /// The configuration of a simulated node.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NodeSpec {
     /// Its key: a stand-in key makes all of its cryptography cheap.
     pub key: SecretKey,
@@ -49,7 +50,7 @@ impl NodeSpec {
             static_nodes: Vec::new(),
             trusted: Vec::new(),
             timeouts: Timeouts::default(),
-            dial_timeout: Duration::from_secs(15),
+            dial_timeout: DIAL_TIMEOUT,
             protocols: vec![Chat::default().into()],
         }
     }
@@ -61,7 +62,7 @@ impl NodeSpec {
 
     /// A node that does nothing but discovery.
     pub fn discovery_only(key: SecretKey) -> Self {
-        let limits = Limits { max_peers: 0, max_handshakes: 0, ..Limits::default() };
+        let limits = Limits::default().with_max_peers(0).with_max_handshakes(0);
         Self { limits, dialing: false, ..Self::new(key) }
     }
 
@@ -81,12 +82,10 @@ impl NodeSpec {
     }
 
     pub(super) fn peering(&self) -> Peering {
-        Peering {
-            limits: self.limits.clone(),
-            static_nodes: self.static_nodes.clone(),
-            trusted: self.trusted.clone(),
-            dialing: self.dialing,
-            ..Peering::new(self.id())
-        }
+        Peering::new(self.id())
+            .with_limits(self.limits.clone())
+            .with_static_nodes(self.static_nodes.clone())
+            .with_trusted(self.trusted.clone())
+            .with_dialing(self.dialing)
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use peerage_peering::Limits;
 
 use super::{Act, Group, Knows, Measure, Scenario, Size, What};
-use crate::{Chat, Crash, LinkProfile, NatKind, NodeSpec, Place, adversary::AdversaryKind};
+use crate::{
+    Chat, Crash, Faults, LinkProfile, NatKind, NodeSpec, Place, Resolver, adversary::AdversaryKind,
+};
 
 const PUBLIC: &[Place] = &[Place::Public];
 
@@ -22,6 +24,12 @@ const MOSTLY_BEHIND: &[Place] = &[
     Place::Behind(NatKind::Symmetric),
     Place::Behind(NatKind::FullCone),
 ];
+
+const FEW_DESCRIPTORS: Faults = Faults { descriptors: Some(6), ..Faults::NONE };
+const NO_BUFFERS: Faults = Faults { no_buffers: 500_000, ..Faults::NONE };
+const NO_WAY_OUT: Faults = Faults { is_unreachable: true, ..Faults::NONE };
+
+const AT_HOME: &[Measure] = &[Measure::Known, Measure::Peers, Measure::PeersOf("servers")];
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
@@ -47,12 +55,12 @@ fn behind(spec: &mut NodeSpec) {
 }
 
 fn small(spec: &mut NodeSpec) {
-    spec.limits = Limits { max_peers: 20, ..Limits::default() };
+    spec.limits = Limits::default().with_max_peers(20);
 }
 
 /// A server that is soon full.
 fn full(spec: &mut NodeSpec) {
-    spec.limits = Limits { max_peers: 6, ..Limits::default() };
+    spec.limits = Limits::default().with_max_peers(6);
 }
 
 fn alone(spec: &mut NodeSpec) {
@@ -325,6 +333,40 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Act { at: 750, what: What::JumpClocks { group: "nodes", one_in: 3, seconds: -86_400 } },
         ],
         rows: &[Measure::Known, Measure::Peers, Measure::Components],
+    },
+    Scenario {
+        name: "local-faults",
+        about: "What goes wrong at home: nodes have few descriptors and no name server, then their systems take \
+                half of their datagrams, then there is no way out; each time they come back.",
+        nodes: 100,
+        span: minutes(30),
+        stand_in: false,
+        link: good,
+        groups: &[
+            BOOT,
+            Group { name: "servers", size: Size::Exactly(4), ..NODES },
+            Group { tune: small, knows: Knows::Named { group: "servers", boot: "boot" }, ..NODES },
+        ],
+        acts: &[
+            Act { at: 0, what: What::Resolve(Resolver::DEAD) },
+            Act { at: 0, what: What::Faults("nodes", FEW_DESCRIPTORS) },
+            Act { at: 250, what: What::Measure("few descriptors", AT_HOME) },
+            Act { at: 250, what: What::Resolve(Resolver::GOOD) },
+            Act { at: 250, what: What::Faults("nodes", Faults::NONE) },
+            Act { at: 450, what: What::Measure("enough", AT_HOME) },
+            Act { at: 450, what: What::Faults("nodes", NO_BUFFERS) },
+            Act { at: 650, what: What::Measure("half of all datagrams", AT_HOME) },
+            Act { at: 650, what: What::Faults("nodes", NO_WAY_OUT) },
+            Act { at: 800, what: What::Measure("no way out", AT_HOME) },
+            Act { at: 800, what: What::Faults("nodes", Faults::NONE) },
+        ],
+        rows: &[
+            Measure::Known,
+            Measure::Peers,
+            Measure::PeersOf("servers"),
+            Measure::DialsFailed,
+            Measure::Local,
+        ],
     },
     Scenario {
         name: "discovery",

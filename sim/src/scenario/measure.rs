@@ -20,6 +20,8 @@ pub enum Measure {
     DialsFailed,
     /// Nodes known per node.
     Known,
+    /// Datagrams and streams that the nodes' own systems refused, in all.
+    Local,
     /// What a function of a researcher's own says, under this label.
     Own(&'static str, fn(&Run) -> String),
     /// Pairs that are connected, and of how many pairs of partners.
@@ -79,6 +81,13 @@ impl Measure {
                 "nodes known, mean and fewest",
                 format!("{} / {}", hundredths(sample.known_mean), sample.known_min),
             )],
+            Self::Local => {
+                let stats = world.net_stats();
+                vec![
+                    row("datagrams refused locally", stats.datagrams_refused.to_string()),
+                    row("streams refused locally", stats.streams_refused.to_string()),
+                ]
+            }
             Self::Own(label, of) => vec![row(label, of(run))],
             Self::Partners => {
                 let (met, pairs) = run.partners();

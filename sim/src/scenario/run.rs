@@ -24,6 +24,7 @@ const MAX_NODES: u32 = 60_000;
 
 /// What may be chosen about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// How many nodes there are, adversaries not counted.
     pub nodes: u32,
@@ -79,6 +80,7 @@ pub struct Run {
 
 /// What came out of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The result table.
     pub rows: Vec<Row>,
@@ -254,6 +256,7 @@ impl Run {
         let mut spec = NodeSpec::new(self.key());
         (group.tune)(&mut spec);
         let host = self.world.add_node(group.places[n % group.places.len()], spec);
+        self.world.add_name(name(host), host);
         self.groups.entry(group.name).or_default().push(host);
         host
     }
@@ -264,6 +267,10 @@ impl Run {
         let (boot, statics, trusted) = match group.knows {
             Knows::Partner => return,
             Knows::Boot(boot) => (named(boot), Vec::new(), Vec::new()),
+            Knows::Named { group, boot } => {
+                let by_name = self.group(group).map(|it| by_name(&self.world, it));
+                (named(boot), by_name.collect(), Vec::new())
+            }
             Knows::Static { group, boot } => (named(boot), named(group), Vec::new()),
             Knows::Trusted { group, boot } => (named(boot), Vec::new(), named(group)),
         };
@@ -275,6 +282,19 @@ impl Run {
             spec.trusted = trusted.iter().map(Named::id).collect();
         });
     }
+}
+
+/// The name of a host.
+fn name(host: HostId) -> String {
+    format!("{host}.sim")
+}
+
+/// A node whose address is its name.
+fn by_name(world: &World, host: HostId) -> Named {
+    let node = world.named(host);
+    let port = node.tcp_port().unwrap_or(0);
+    let url = format!("enode://{}@{}:{port}", node.public_key(), name(host));
+    url.parse().expect("because it is a key, a name and a port")
 }
 
 fn check(scenario: &Scenario, options: &Options) -> Result<(), OptionsError> {

@@ -100,6 +100,9 @@ impl Run {
                 }
             }
             What::Crash(group, how) => self.each(group, |run, host| run.world.crash(host, *how)),
+            What::Faults(group, faults) => {
+                self.each(group, |run, host| run.world.set_faults(host, *faults));
+            }
             What::JumpClocks { group, one_in, seconds } => {
                 let hosts: Vec<_> = self.group(group).step_by(*one_in as usize).collect();
                 for host in hosts {
@@ -108,6 +111,7 @@ impl Run {
             }
             What::Heal => self.each_host(|run, host| run.world.set_part(host, 0)),
             What::Measure(name, measures) => self.measure(name, measures),
+            What::Resolve(resolver) => self.world.set_resolver(*resolver),
             What::Start(group) => self.each(group, |run, host| run.world.start(host)),
             What::Split => self.each_host(|run, host| run.world.set_part(host, host.0 % 2)),
             What::Suspend(group, span) => {

@@ -1,8 +1,12 @@
 //! What can happen in a world, and what a host is told of it.
 
-use std::{any::Any, fmt, net::SocketAddr};
+use std::{
+    any::Any,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
-use super::{host::HostId, net::Socket};
+use super::{host::HostId, names::ResolveError, net::Socket};
 
 /// Something that is planned to happen.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ pub(crate) enum Event {
 
 /// What a host's program is told.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HostEvent {
     /// A stream waits to be accepted.
     Acceptable,
@@ -57,6 +62,13 @@ pub enum HostEvent {
         /// All of it.
         bytes: Vec<u8>,
     },
+    /// A name was resolved, or has no address.
+    Resolved {
+        /// The number that the program gave to the question.
+        question: u64,
+        /// Every address of the name, both families.
+        answer: Result<Vec<IpAddr>, ResolveError>,
+    },
     /// There is something to read, or room to write.
     Stream(Socket),
     /// A time that the program asked for has come; with the number that it gave.
@@ -65,10 +77,17 @@ pub enum HostEvent {
 
 /// Why a stream could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The far end refused, or nothing listens there.
     #[error("connection refused")]
     Refused,
+    /// The program has too many open.
+    #[error("too many open files")]
+    TooManyOpen,
+    /// The host has no way to there.
+    #[error("network is unreachable")]
+    Unreachable,
 }
 
 /// What one task of a program tells another one, on the same host. The world carries it and knows

@@ -174,6 +174,13 @@ impl World {
             HostEvent::Stream(socket) => {
                 trace.note(at, host, Kind::SEGMENT, &[socket.0], &[], || format!("s{}", socket.0));
             }
+            HostEvent::Resolved { question, answer } => {
+                let count = answer.as_ref().map_or(0, Vec::len) as u64;
+                trace.note(at, host, Kind::NAME, &[*question, count], &[], || match answer {
+                    Ok(addresses) => format!("question {question}: {addresses:?}"),
+                    Err(error) => format!("question {question}: {error}"),
+                });
+            }
             HostEvent::Acceptable => {
                 trace.note(at, host, Kind::CONNECTION, &[2], &[], || "a stream waits".into());
             }

@@ -12,6 +12,7 @@ use super::{
     alarms::Alarms,
     clock::HostClock,
     event::{Event, HostEvent, Mail},
+    faults::{AcceptError, SendError},
     host::HostId,
     net::{Net, Read, Socket, up_to},
     observer::{Fact, Observers},
@@ -70,17 +71,34 @@ impl Io<'_> {
         self.net.listen(self.host, udp, tcp);
     }
 
-    /// Sends a datagram.
-    pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.observers.on_fact(self.at, self.host, &Fact::Sent { to, bytes: &bytes });
-        self.net.send(self.at, self.queue, self.host, None, to, bytes);
+    /// Sends a datagram. An error is of the host's own system; whether it arrives is never known.
+    pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) -> Result<(), SendError> {
+        self.send_from(None, to, bytes)
     }
 
     /// Sends a datagram that seems to come from `from`, as a network without ingress filters lets
     /// it.
-    pub fn send_as(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+    pub fn send_as(
+        &mut self,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.send_from(Some(from), to, bytes)
+    }
+
+    fn send_from(
+        &mut self,
+        from: Option<SocketAddr>,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    ) -> Result<(), SendError> {
         self.observers.on_fact(self.at, self.host, &Fact::Sent { to, bytes: &bytes });
-        self.net.send(self.at, self.queue, self.host, Some(from), to, bytes);
+        let sent = self.net.send(self.at, self.queue, self.host, from, to, bytes);
+        if let Err(error) = sent {
+            self.note(Kind::FAULT, &[1], || format!("cannot send to {to}: {error}"));
+        }
+        sent
     }
 
     /// Opens a stream; [`HostEvent::Connected`] or [`HostEvent::ConnectFailed`] follows, or nothing
@@ -90,8 +108,12 @@ impl Io<'_> {
     }
 
     /// Accepts the stream that has waited longest: with where it comes from.
-    pub fn accept(&mut self) -> Option<(Socket, SocketAddr)> {
-        self.net.accept(self.host)
+    pub fn accept(&mut self) -> Result<(Socket, SocketAddr), AcceptError> {
+        let accepted = self.net.accept(self.host);
+        if let Err(error @ AcceptError::TooManyOpen) = accepted {
+            self.note(Kind::FAULT, &[2], || format!("cannot accept: {error}"));
+        }
+        accepted
     }
 
     /// Writes what there is room for: how much that was. `None` if the stream is broken.
@@ -129,8 +151,8 @@ impl Io<'_> {
         self.queue.plan(at, Event::Host { host, epoch, event: HostEvent::Wake(token) });
     }
 
-    /// Has a task woken when the monotonic clock shows `due`, and at no other time; `None` is never.
-    /// A task is a number that the program chose: [`HostEvent::Wake`] gives it back.
+    /// Has a task woken when the monotonic clock shows `due`, and at no other time; `None` is
+    /// never. A task is a number that the program chose: [`HostEvent::Wake`] gives it back.
     pub fn set_alarm(&mut self, task: u64, due: Option<Instant>) {
         let host = self.host;
         let Some(due) = due else { return self.alarms.cancel(host, task) };
@@ -149,8 +171,8 @@ impl Io<'_> {
     }
 
     /// Passes a message between two tasks of the program, which comes back by
-    /// [`Program::on_mail`](crate::Program::on_mail): it takes a random while, but does not overtake
-    /// the one before on the same way.
+    /// [`Program::on_mail`](crate::Program::on_mail): it takes a random while, but does not
+    /// overtake the one before on the same way.
     pub fn mail(&mut self, way: &mut Way, mail: Box<dyn Mail>) {
         let delay = up_to(self.random, self.settings.task_delay);
         way.last = way.last.max(self.at + delay);
@@ -158,9 +180,16 @@ impl Io<'_> {
         self.queue.plan(way.last, Event::Mail { host, epoch, mail });
     }
 
-    /// The addresses of a name.
-    pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.settings.names.get(name).cloned().unwrap_or_default()
+    /// Asks for the addresses of a name. [`HostEvent::Resolved`] follows with the number of the
+    /// question, or nothing.
+    pub fn resolve(&mut self, question: u64, name: &str) {
+        self.note(Kind::NAME, &[question], || format!("asks for {name}, question {question}"));
+        let addresses = self.settings.names.get(name);
+        let answer = self.settings.resolver.answer(self.random, addresses);
+        let Some((delay, answer)) = answer else { return };
+        let (host, epoch, at) = (self.host, self.epoch, self.at + delay);
+        let event = HostEvent::Resolved { question, answer };
+        self.queue.plan(at, Event::Host { host, epoch, event });
     }
 
     /// Ends the program, after this event: the system closes what it has open.

@@ -3,6 +3,7 @@
 //! Not here: what hosts send, and why.
 
 mod link;
+mod local;
 mod nat;
 mod route;
 mod stream;
@@ -27,6 +28,7 @@ use self::{
 };
 use super::{
     event::{Event, HostEvent},
+    faults::{Faults, SendError},
     host::HostId,
     queue::Queue,
 };
@@ -44,6 +46,8 @@ pub(crate) struct Net {
     pub(crate) random: Random,
     /// Decides which pairs of hosts are near each other.
     salt: u64,
+    /// What new hosts lack.
+    faults: Faults,
     stations: Vec<Station>,
     gateways: Vec<Gateway>,
     places: BTreeMap<IpAddr, Place>,
@@ -54,6 +58,7 @@ pub(crate) struct Net {
 
 /// What has been sent since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct NetStats {
     /// Datagrams sent.
     pub datagrams: u64,
@@ -61,8 +66,12 @@ pub struct NetStats {
     pub datagram_bytes: u64,
     /// Datagrams that were lost on their way, for whatever reason.
     pub datagrams_lost: u64,
+    /// Datagrams that the sender's own system did not take.
+    pub datagrams_refused: u64,
     /// Streams dialed.
     pub streams: u64,
+    /// Of those, streams that the dialer's own system did not open.
+    pub streams_refused: u64,
     /// Bytes written to streams.
     pub stream_bytes: u64,
 }
@@ -82,7 +91,10 @@ pub(crate) struct Station {
     tcp: Option<u16>,
     backlog: VecDeque<Socket>,
     sockets: BTreeSet<Socket>,
+    /// Streams that its program has open.
+    open: usize,
     line: Line,
+    faults: Faults,
     /// Hosts of different groups cannot reach each other.
     group: u32,
 }
@@ -103,9 +115,10 @@ pub enum Crash {
 }
 
 impl Net {
-    pub(crate) fn new(link: LinkProfile, mut random: Random) -> Self {
+    pub(crate) fn new(link: LinkProfile, faults: Faults, mut random: Random) -> Self {
         Self {
             link,
+            faults,
             salt: u64::from_le_bytes(random.bytes()),
             random,
             stations: Vec::new(),
@@ -155,7 +168,9 @@ impl Net {
             tcp: None,
             backlog: VecDeque::new(),
             sockets: BTreeSet::new(),
+            open: 0,
             line: Line::default(),
+            faults: self.faults,
             group: 0,
         });
         host
@@ -222,10 +237,11 @@ impl Net {
                 Crash::Process => self.close(now, queue, socket),
             }
         }
+        self.stations[host.index()].open = 0;
     }
 
-    /// Sends a datagram, with a source address that is not the host's if `forged` is one. What
-    /// becomes of it is the network's secret.
+    /// Sends a datagram, with a source address that is not the host's if `forged` is one. An error
+    /// is of the host's own system; what else becomes of the datagram is the network's secret.
     pub(crate) fn send(
         &mut self,
         now: Instant,
@@ -234,12 +250,13 @@ impl Net {
         forged: Option<SocketAddr>,
         to: SocketAddr,
         mut bytes: Vec<u8>,
-    ) {
+    ) -> Result<(), SendError> {
+        self.takes_datagram(host)?;
         self.stats.datagrams += 1;
         self.stats.datagram_bytes += bytes.len() as u64;
         let Some((from, target)) = self.outbound(now, Transport::Udp, host, to) else {
             self.stats.datagrams_lost += 1;
-            return;
+            return Ok(());
         };
         let from = forged.unwrap_or(from);
         let size = bytes.len() + UDP_HEADERS;
@@ -248,7 +265,7 @@ impl Net {
         let is_lost = size > self.link.mtu || chance(&mut self.random, self.link.loss);
         let Some(sent) = up.filter(|_| !is_lost) else {
             self.stats.datagrams_lost += 1;
-            return;
+            return Ok(());
         };
         if chance(&mut self.random, self.link.corrupt) && !bytes.is_empty() {
             let at = self.random.below(bytes.len() as u64);
@@ -270,6 +287,7 @@ impl Net {
             Some(at) => queue.plan(at, Event::Datagram { sender: host, from, to, bytes }),
             None => self.stats.datagrams_lost += 1,
         }
+        Ok(())
     }
 
     /// A datagram has come to where it was sent: the host that gets it, if one does.

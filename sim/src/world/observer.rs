@@ -40,7 +40,7 @@ pub enum Fact<'a> {
     GoesOn,
     /// Its program says something of itself, which it names. See [`reported`](Self::reported).
     Reported(&'a dyn Any),
-    /// It sends a datagram.
+    /// Its program sends a datagram, which its system may not take.
     Sent {
         /// Where to.
         to: SocketAddr,

@@ -24,6 +24,10 @@ impl Kind {
     pub(crate) const HOST: Self = Self::new(3, "host");
     /// A message between two tasks of a host.
     pub(crate) const MAIL: Self = Self::new(4, "mail");
+    /// A name was asked for, or resolved.
+    pub(crate) const NAME: Self = Self::new(8, "name");
+    /// A host's own system did not do what its program wanted.
+    pub(crate) const FAULT: Self = Self::new(9, "fault");
     /// Bytes of a stream arrived.
     pub(crate) const SEGMENT: Self = Self::new(6, "segment");
     /// A task of a host woke up.

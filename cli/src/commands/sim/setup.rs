@@ -63,14 +63,12 @@ impl Setup {
     pub(super) fn begin(&self) -> Option<Result<Run, SimError>> {
         let scenario = Scenario::find(&self.scenario)?;
         let kind = |(name, share): &(String, u32)| Some((name.parse().ok()?, *share));
-        let options = Options {
-            nodes: self.nodes,
-            seed: self.seed,
-            span: Duration::from_nanos(self.span_ns),
-            adversaries: self.adversaries.iter().map(kind).collect::<Option<_>>()?,
-            stand_in: self.stand_in,
-            agreement: Duration::from_nanos(self.agreement_ns),
-        };
+        let mut options = scenario.options(self.seed);
+        options.nodes = self.nodes;
+        options.span = Duration::from_nanos(self.span_ns);
+        options.adversaries = self.adversaries.iter().map(kind).collect::<Option<_>>()?;
+        options.stand_in = self.stand_in;
+        options.agreement = Duration::from_nanos(self.agreement_ns);
         Some(Run::new(scenario, options).map_err(SimError::from))
     }
 

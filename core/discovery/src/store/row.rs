@@ -220,46 +220,60 @@ impl Stated {
         }
     }
 
-    /// The node as it comes back from a disk, so that every database gives the same one.
+    /// The node as it comes back from a disk, so that every database gives the same one. A record
+    /// that was told is not verified again, which may have another scheme of signatures.
     fn node(&self) -> Option<Node> {
-        self.written().node()
+        match self {
+            Self::Node { node, .. } => {
+                let (plain, moved) = plain(node);
+                plain.map(|plain| at(plain, moved))
+            }
+            Self::Written(written) => written.node(),
+        }
+    }
+}
+
+/// The node as its record or URL has it, and where UDP is, if that does not say so.
+fn plain(node: &Node) -> (Option<Node>, Option<SocketAddr>) {
+    let plain = match node.record() {
+        Some(record) => Some(Node::from_record(record.clone())),
+        None => node.enode_url().parse().ok(),
+    };
+    let endpoints = node.udp_endpoints();
+    let says_so = plain.as_ref().is_some_and(|plain| plain.udp_endpoints() == endpoints);
+    let moved = match endpoints[..] {
+        // Without a zone, which may be another one after a restart.
+        [endpoint] if !says_so => Some(SocketAddr::new(endpoint.ip(), endpoint.port())),
+        _ => None,
+    };
+    (plain, moved)
+}
+
+/// The node with UDP where it was heard.
+fn at(plain: Node, moved: Option<SocketAddr>) -> Node {
+    match moved {
+        Some(endpoint) => plain.with_udp_endpoint(endpoint),
+        None => plain,
     }
 }
 
 impl Written {
     fn of(node: &Node) -> Self {
-        let (form, plain) = match node.record() {
-            Some(record) => {
-                let form = Form::Record { seq: record.seq(), rlp: record.as_rlp().into() };
-                (form, Some(Node::from_record(record.clone())))
-            }
-            None => {
-                let url = node.enode_url();
-                let plain = url.parse().ok();
-                (Form::Url(url.into()), plain)
-            }
+        let form = match node.record() {
+            Some(record) => Form::Record { seq: record.seq(), rlp: record.as_rlp().into() },
+            None => Form::Url(node.enode_url().into()),
         };
-        let endpoints = node.udp_endpoints();
-        let moved = match endpoints[..] {
-            [endpoint] if plain.is_none_or(|plain| plain.udp_endpoints() != endpoints) => {
-                // Without a zone, which may be another one after a restart.
-                Some(SocketAddr::new(endpoint.ip(), endpoint.port()))
-            }
-            _ => None,
-        };
-        Self { form, ips: endpoints.iter().map(SocketAddr::ip).collect(), moved }
+        let ips = node.udp_endpoints().iter().map(SocketAddr::ip).collect();
+        Self { form, ips, moved: plain(node).1 }
     }
 
     /// `None` if it was not a node that was kept, which only a changed file can bring about.
     fn node(&self) -> Option<Node> {
-        let node = match &self.form {
+        let plain = match &self.form {
             Form::Record { rlp, .. } => Record::decode(rlp).ok().map(Node::from_record),
             Form::Url(url) => url.parse().ok(),
-        }?;
-        Some(match self.moved {
-            Some(endpoint) => node.with_udp_endpoint(endpoint),
-            None => node,
-        })
+        };
+        plain.map(|plain| at(plain, self.moved))
     }
 }
 

@@ -177,6 +177,20 @@ fn only_a_node_that_answered_from_where_it_is_said_to_be_is_a_seed() {
     assert_eq!(seed_ids(store), sorted([1, 2]));
 }
 
+/// As in simulations: nobody could verify its record again by the real scheme.
+#[test]
+fn a_node_with_a_stand_in_key_is_a_seed_in_memory() {
+    let key = SecretKey::stand_in_from_bytes(&[3; 32]).unwrap();
+    let mut record = LocalRecord::new(key, 6);
+    record.set_ip4(Some([50, 0, 0, 1].into())).unwrap();
+    record.set_udp4(Some(30303)).unwrap();
+    let node = Node::from(record.record().clone());
+    let store = &mut Shelf::new(Bounds::default());
+    let pong = StoreOp::Pong { id: node.id(), ip: [50, 0, 0, 1].into(), unix: at(NOW) };
+    store.apply(at(NOW), &[StoreOp::Record(node.clone().into()), pong]);
+    assert_eq!(some_seeds(store, NOW, DAY, 30), [SeedNode { node, last_pong: at(NOW) }]);
+}
+
 #[test]
 fn a_node_that_was_heard_elsewhere_than_it_signed_is_a_seed_there() {
     let store = &mut Shelf::new(Bounds::default());

@@ -6,6 +6,7 @@ use peerage_node::Node;
 
 /// How large a table is, whom it takes, and how often it checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TableConfig {
     /// Nodes per bucket: Kademlia's k, fixed by the specification.
     pub bucket_size: usize,

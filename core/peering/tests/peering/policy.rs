@@ -2,26 +2,22 @@
 //! (second, what happens, outputs).
 
 use peerage_node::Policy;
-use peerage_peering::{Config, Limits};
+use peerage_peering::Limits;
 
 use crate::support::{Do::*, *};
 
 /// Nine peers, three of them to dial: six candidates are wanted at first.
 fn small() -> Limits {
-    Limits { max_peers: 9, ..limits() }
+    limits().with_max_peers(9)
 }
 
 #[test]
 fn a_new_policy_ends_the_connections_that_it_forbids_and_no_others() {
     World::new(config(small())).play(&[
-        (
-            0,
-            PeerIn("a", 11),
-            "accepting; want 6; proceed a; admit a; admit a; peer 11 by a as Inbound",
-        ),
+        (0, PeerIn("a", 11), "accepting; want 6; proceed a; greet a; peer 11 by a as Inbound"),
         // At the first checkpoint, before it, and nowhere.
         (0, AcceptOf("b", 12), "proceed b"),
-        (0, Identify("b", 12), "admit b"),
+        (0, Identify("b", 12), "greet b"),
         (0, Accept("c", "127.0.0.1"), "proceed c"),
         (0, Stream("d", None), ""),
         (
@@ -29,7 +25,7 @@ fn a_new_policy_ends_the_connections_that_it_forbids_and_no_others() {
             Policy(Some("10.0.0.0/8")),
             "end a: disconnect requested; end c: disconnect requested; policy 10.0.0.0/8",
         ),
-        (1, Ready("b"), "admit b; peer 12 by b as Inbound"),
+        (1, Ready("b"), "peer 12 by b as Inbound"),
         (1, Close("a"), "dropped 11 by a"),
         (1, Close("c"), ""),
         (2, Accept("e", "127.0.0.1"), "refuse e: its address is outside the net restriction"),
@@ -38,7 +34,7 @@ fn a_new_policy_ends_the_connections_that_it_forbids_and_no_others() {
         (4, Policy(None), "policy of everybody"),
         (4, Accept("f", "127.0.0.1"), "proceed f"),
         // The stream has been there all along.
-        (4, Identify("d", 13), "admit d"),
+        (4, Identify("d", 13), "greet d"),
     ]);
 }
 
@@ -106,7 +102,7 @@ fn a_static_node_with_several_addresses_is_dialed_again_at_those_that_are_left()
 #[test]
 fn a_server_that_stops_changes_its_policy_no_more() {
     let policy = Policy::default().with_net_restrict(Some("10.0.0.0/8".parse().unwrap()));
-    let mut world = World::new(Config { policy: policy.clone(), ..config(small()) });
+    let mut world = World::new(config(small()).with_policy(policy.clone()));
     world.play(&[
         (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
         (0, Stop, "end a: client quitting; not accepting; want 0"),

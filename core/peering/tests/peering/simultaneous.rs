@@ -110,7 +110,7 @@ impl Pair {
         let Setting { nodes, limits, known, finds, strangers, may_lose } = *setting;
         let server = |at: usize| {
             let limits = limits[at].clone();
-            let config = Config { limits, ..Config::new(keys[at].id()) };
+            let config = Config::new(keys[at].id()).with_limits(limits);
             let mut server = Server::new(config, [9; 32]);
             while server.poll_output().is_some() {}
             server
@@ -253,18 +253,17 @@ impl Pair {
     }
 
     fn tell(&mut self, at: usize, input: Input) {
-        let first = matches!(input, Input::Identified { .. });
         self.servers[at].handle_input(Now::default(), input);
         while let Some(output) = self.servers[at].poll_output() {
             match output {
                 Output::Dial { dial, .. } => self.links[at].dial = Some(dial),
                 Output::CancelDial { .. } => self.links[at].cancel = true,
                 // Nobody who can read it is there.
-                Output::Admit { conn }
+                Output::Greet { conn }
                 | Output::Reject { conn, .. }
                 | Output::Disconnect { conn, .. }
                     if conn == stranger(at) => {}
-                Output::Admit { conn } if first => {
+                Output::Greet { conn } => {
                     self.send(usize::try_from(conn.0).unwrap(), at, Message::Hello);
                 }
                 Output::Reject { conn, reason } | Output::Disconnect { conn, reason } => {
@@ -273,7 +272,17 @@ impl Pair {
                     self.send(link, at, Message::Disconnect(reason));
                 }
                 Output::Refuse { .. } => unreachable!("because these addresses are local"),
-                _ => {}
+                Output::Accepting(_)
+                | Output::Begin { .. }
+                | Output::DialFailed { .. }
+                | Output::Locate { .. }
+                | Output::PeerAdded { .. }
+                | Output::PeerDropped { .. }
+                | Output::PolicyChanged { .. }
+                | Output::Resolve { .. }
+                | Output::SlotChanged { .. }
+                | Output::Stopped
+                | Output::WantCandidates { .. } => {}
             }
         }
     }
@@ -360,7 +369,7 @@ fn when_a_connection_is_lost_on_the_way_the_ends_still_agree() {
 #[test]
 fn when_one_end_has_no_inbound_slot_the_ends_still_agree() {
     // One peer, and that one dialed.
-    let full = Limits { max_peers: 1, ..limits() };
+    let full = limits().with_max_peers(1);
     for limits in [[&full, &limits()], [&limits(), &full], [&full, &full]] {
         for setting in settings(limits) {
             explore(&setting, |kept, path| {

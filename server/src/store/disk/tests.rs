@@ -256,7 +256,8 @@ fn a_transaction_that_fails_leaves_nothing_and_the_next_one_succeeds() {
 #[test]
 fn the_file_does_not_grow_with_what_passes_through_it() {
     let dir = tempfile::tempdir().unwrap();
-    let bounds = Bounds { nodes: 200, ..Bounds::default() };
+    let mut bounds = Bounds::default();
+    bounds.nodes = 200;
     let (mut store, _) = RedbStore::open_with(dir.path(), bounds).unwrap();
     let size = |store: &RedbStore| fs::metadata(store.path()).unwrap().len();
     let mut flood = |n: u32| {

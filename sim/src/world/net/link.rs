@@ -11,6 +11,7 @@ pub(crate) const MILLION: u64 = 1_000_000;
 
 /// How the ways between hosts behave. Chances are in parts per million.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LinkProfile {
     /// One way, from the nearest pair of hosts to the farthest. Each pair keeps the latency it has.
     pub latency: (Duration, Duration),

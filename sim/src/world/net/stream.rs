@@ -38,8 +38,10 @@ pub(crate) struct End {
     pub(crate) host: HostId,
     /// Where the other end is, as this one sees it.
     pub(crate) remote: SocketAddr,
-    /// Whether a program still holds it.
+    /// Whether a program still holds it, or its system does for it in the backlog.
     pub(crate) is_held: bool,
+    /// Whether it is one of the streams that its program has open.
+    pub(crate) is_open: bool,
     /// Arrived and not read.
     pub(crate) unread: VecDeque<u8>,
     /// On the way to this end, in order, with the time of arrival.
@@ -68,6 +70,7 @@ impl End {
             host,
             remote,
             is_held: true,
+            is_open: false,
             unread: VecDeque::new(),
             flight: VecDeque::new(),
             in_flight: 0,

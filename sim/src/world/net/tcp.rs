@@ -13,6 +13,7 @@ use super::{
 use crate::world::{
     HostId,
     event::{ConnectError, Event, HostEvent},
+    faults::AcceptError,
     queue::Queue,
 };
 
@@ -53,11 +54,17 @@ impl Net {
         let stream = self.next_stream;
         self.next_stream += 1;
         let socket = Socket::dialer(stream);
+        if let Err(why) = self.opens_stream(host) {
+            let event = HostEvent::ConnectFailed { socket, why };
+            queue.plan(now, Event::Host { host, epoch: self.epoch(host), event });
+            return socket;
+        }
         // The other end is a dead one until somebody accepts.
         let mut other = End::new(host, to);
         other.is_held = false;
         self.streams.insert(stream, [End::new(host, to), other]);
         self.stations[host.index()].sockets.insert(socket);
+        self.take_descriptor(socket);
         if let Some((from, target)) = self.outbound(now, Transport::Tcp, host, to) {
             // A stream has a port of its own on its host.
             let port = 32_768 + u16::try_from(stream % 28_000).unwrap_or(0);
@@ -136,11 +143,17 @@ impl Net {
     }
 
     /// Accepts the stream that has waited longest: with where it comes from.
-    pub(crate) fn accept(&mut self, host: HostId) -> Option<(Socket, SocketAddr)> {
+    pub(crate) fn accept(&mut self, host: HostId) -> Result<(Socket, SocketAddr), AcceptError> {
         loop {
-            let socket = self.stations[host.index()].backlog.pop_front()?;
-            if let Some(end) = self.end_ref(socket).filter(|end| end.is_held) {
-                return Some((socket, end.remote));
+            let waiting = self.stations[host.index()].backlog.front();
+            let socket = *waiting.ok_or(AcceptError::Nothing)?;
+            if !self.has_descriptor(host) {
+                return Err(AcceptError::TooManyOpen);
+            }
+            self.stations[host.index()].backlog.pop_front();
+            if let Some(remote) = self.end_ref(socket).filter(|it| it.is_held).map(|it| it.remote) {
+                self.take_descriptor(socket);
+                return Ok((socket, remote));
             }
         }
     }
@@ -309,6 +322,7 @@ impl Net {
         end.is_held = false;
         end.unread = Default::default();
         let host = end.host;
+        self.free_descriptor(socket);
         self.stations[host.index()].sockets.remove(&socket);
         self.sweep(socket);
     }

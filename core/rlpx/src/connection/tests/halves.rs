@@ -1,5 +1,7 @@
 //! Halves of open connections that go on without each other.
 
+#![expect(clippy::disallowed_methods, reason = "a test moves a value to another thread and back")]
+
 use std::time::Duration;
 
 use peerage_machine::Now;

@@ -1,5 +1,7 @@
 //! Steps of a handshake that are run elsewhere, for as long as that takes.
 
+#![expect(clippy::disallowed_methods, reason = "a test moves a value to another thread and back")]
+
 use std::time::Duration;
 
 use peerage_machine::Now;

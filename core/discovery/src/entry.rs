@@ -26,6 +26,10 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The most bytes held besides the entry itself. What each entry is taken to hold, so that the
+    /// memory of a table can be asked for after each event without a look at its entries.
+    pub(crate) const MAX_HEAP: usize = Node::MAX_HEAP + Endpoints::MAX_HEAP;
+
     pub(crate) const fn new(node: Node, endpoint: SocketAddr, now: Instant) -> Self {
         Self {
             node,
@@ -133,11 +137,6 @@ impl Entry {
     /// Queries in a row that it left without an answer.
     pub const fn failures(&self) -> u32 {
         self.failures
-    }
-
-    /// The bytes held besides the entry itself, estimated as if the node had the largest record.
-    pub(crate) const fn memory(&self) -> usize {
-        Node::MAX_HEAP + self.endpoints.memory()
     }
 }
 

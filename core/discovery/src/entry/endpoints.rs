@@ -51,14 +51,6 @@ impl Endpoints {
             List::Two(both) => &**both,
         }
     }
-
-    /// The bytes held besides the list itself.
-    pub(crate) const fn memory(&self) -> usize {
-        match self.0 {
-            List::One(_) => 0,
-            List::Two(_) => Self::MAX_HEAP,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, net::IpAddr};
 
 use peerage_machine::{Random, deque_memory, list_bound, vec_memory};
-use peerage_node::{Node, NodeId, SubnetCounts, is_lan};
+use peerage_node::{NodeId, SubnetCounts, is_lan};
 
 use super::{NoPlace, TableConfig};
-use crate::{Endpoints, Entry, revalidation::below};
+use crate::{Entry, revalidation::below};
 
 /// The nodes at one distance from us.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ impl Bucket {
 
     /// The bytes held.
     pub(super) fn memory(&self) -> usize {
+        let nodes = self.entries.len() + self.replacements.len();
         vec_memory(&self.entries)
             + deque_memory(&self.replacements)
-            + self.entries.iter().chain(&self.replacements).map(Entry::memory).sum::<usize>()
+            + nodes * Entry::MAX_HEAP
             + self.subnets.memory()
     }
 
@@ -53,7 +54,7 @@ impl Bucket {
         let (entries, replacements) = (config.bucket_size + 1, config.replacements + 1);
         list_bound::<Entry>(entries)
             + list_bound::<Entry>(replacements)
-            + (entries + replacements) * (Node::MAX_HEAP + Endpoints::MAX_HEAP)
+            + (entries + replacements) * Entry::MAX_HEAP
             + SubnetCounts::memory_bound(entries + replacements)
     }
 

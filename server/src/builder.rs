@@ -91,7 +91,6 @@ impl Builder {
             data_dir: None,
             dialer: Arc::new(TcpDialer),
             timeouts: Timeouts::default(),
-            // A SYN that is lost is sent again after 1, 3 and 7 s; go-ethereum waits as long.
             dial_timeout: peerage_peering::DIAL_TIMEOUT,
             stop_timeout: Duration::from_secs(5),
             events: broadcast::channel(events::BACKLOG).0,
@@ -267,6 +266,7 @@ impl Builder {
                 .with_static_nodes([kept_static, self.static_nodes].concat())
                 .with_trusted([kept_trusted, self.trusted].concat())
                 .with_dialing(self.dialing && self.discovers != Discovers::Only)
+                .with_dial_timeout(self.dial_timeout)
                 // A server without protocols is there for handshakes: nobody is useless to it.
                 .with_require_shared_capability(!capabilities.is_empty()),
             connection: peerage_rlpx::Config {
@@ -278,7 +278,6 @@ impl Builder {
             },
             protocols: protocols.into_iter().map(Arc::new).collect(),
             dialer: self.dialer,
-            dial_timeout: self.dial_timeout,
             stop_timeout: self.stop_timeout,
             data_dir,
         };

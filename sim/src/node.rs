@@ -29,7 +29,7 @@ use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Names, NamesInput, Server as Peering, Slot,
-    envelope::{ConnId, DialError, DialId, Input, LocateId},
+    envelope::{ConnId, DialId, Input, LocateId},
 };
 use peerage_rlpx::DisconnectReason;
 
@@ -85,7 +85,7 @@ enum Question {
 mod token {
     pub(super) const PEERING: u64 = 0;
     pub(super) const DISCOVERY: u64 = 1;
-    /// Dials that take too long, streams that nobody hangs up, and protocols that speak.
+    /// Dials with further addresses, streams that nobody hangs up, and protocols that speak.
     pub(super) const HOUSE: u64 = 2;
     pub(super) const FIRST_CONN: u64 = 3;
 }
@@ -328,14 +328,9 @@ impl Node {
         }
     }
 
-    /// Dials that take too long end, streams that nobody hangs up are let go, and protocols speak.
+    /// Further addresses are dialed, streams that nobody hangs up are let go, and protocols speak.
     fn keep_house(&mut self, io: &mut Io<'_>) {
         let now = io.now().mono;
-        let late: Vec<DialId> =
-            self.dials.iter().filter(|(_, it)| it.until <= now).map(|(dial, _)| *dial).collect();
-        for dial in late {
-            self.end_dial(io, dial, DialError::TimedOut);
-        }
         let gone: Vec<Socket> =
             self.leaving.iter().filter(|(_, until)| **until <= now).map(|(it, _)| *it).collect();
         for socket in gone {
@@ -347,7 +342,7 @@ impl Node {
         self.drain_names(io);
         self.accept(io);
         self.wake_protocols(io, now);
-        let dials = self.dials.values().map(Dialing::due);
+        let dials = self.dials.values().filter_map(|it| it.race.poll_timeout());
         let leaving = self.leaving.values().copied();
         let accepting = Some(self.accept_again).filter(|at| *at > now);
         let others = accepting.into_iter().chain(self.next_protocol_wake());

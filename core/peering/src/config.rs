@@ -1,10 +1,12 @@
 //! What a server is made of: its bounds, its policy, and the nodes named beforehand.
 //!
-//! Not here: deadlines of dials and handshakes, which are the driver's.
+//! Not here: deadlines of handshakes, which are the connection's.
+
+use std::time::Duration;
 
 use peerage_node::{Node, NodeId, Policy};
 
-use crate::Limits;
+use crate::{Limits, intake::DIAL_TIMEOUT};
 
 /// Everything that a [`Server`](crate::Server) is made of, beside its seed.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Config {
     /// Whether to dial at all, static nodes included. Without, the slots for dialed peers go to
     /// inbound ones.
     pub dialing: bool,
+    /// How long a dial may take until somebody answers, all of its addresses together.
+    pub dial_timeout: Duration,
     /// Whether a peer without any shared capability is useless. False for a server that has no
     /// protocols of its own, such as a crawler.
     pub require_shared_capability: bool,
@@ -40,6 +44,7 @@ impl Config {
             static_nodes: Vec::new(),
             trusted: Vec::new(),
             dialing: true,
+            dial_timeout: DIAL_TIMEOUT,
             require_shared_capability: true,
         }
     }
@@ -76,6 +81,13 @@ impl Config {
     #[must_use]
     pub const fn with_dialing(mut self, dialing: bool) -> Self {
         self.dialing = dialing;
+        self
+    }
+
+    /// The same settings with this [`dial_timeout`](Self::dial_timeout).
+    #[must_use]
+    pub const fn with_dial_timeout(mut self, dial_timeout: Duration) -> Self {
+        self.dial_timeout = dial_timeout;
         self
     }
 

@@ -15,8 +15,7 @@
 //! each: what was found once may be wrong by then. The backoff holds for the search as for the dial
 //! (row T6).
 //!
-//! Not here: racing the addresses of one node ([`Race`](crate::Race)), and deadlines, which are the
-//! driver's.
+//! Not here: racing the addresses of one node ([`Race`](crate::Race)).
 
 mod attempts;
 mod backoff;
@@ -27,6 +26,7 @@ mod statics;
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use peerage_machine::{ExpiringMap, Instant, Random};
@@ -59,6 +59,7 @@ pub(crate) struct Dialer {
     own: NodeId,
     enabled: bool,
     limits: Limits,
+    timeout: Duration,
     random: Random,
     /// At most `max_dialing`.
     attempts: Attempts,
@@ -95,6 +96,7 @@ impl Dialer {
             own: config.own,
             enabled: config.dialing,
             limits: config.limits.clone(),
+            timeout: config.dial_timeout,
             random,
             attempts: Attempts::default(),
             history: ExpiringMap::new(MAX_HISTORY),
@@ -118,8 +120,13 @@ impl Dialer {
             + Statics::memory_bound(statics)
     }
 
-    /// Dials static nodes that are due, as many as there is room for.
+    /// Ends dials that are too late, and dials static nodes that are due, as many as there is room
+    /// for.
     pub(crate) fn pump(&mut self, around: &mut Around<'_>) {
+        while let Some((id, dial)) = self.attempts.cancel_late(around.now) {
+            around.out.push_back(Output::CancelDial { dial });
+            self.fail(around, id, DialFailure::Dial(DialError::TimedOut));
+        }
         while self.history.pop_expired(around.now).is_some() {}
         if !self.enabled {
             return;
@@ -306,7 +313,8 @@ impl Dialer {
 
     /// When [`pump`](Self::pump) has something to do, unless something happens before.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        if self.enabled { self.statics.next() } else { None }
+        let due = self.enabled.then(|| self.statics.next()).flatten();
+        due.into_iter().chain(self.attempts.next_deadline()).min()
     }
 
     /// Whether the node is static.
@@ -342,7 +350,7 @@ impl Dialer {
     ) {
         let until = around.now + self.limits.dial_history;
         self.history.insert(id, until, until);
-        let dial = self.attempts.dial(id, key, &addresses);
+        let dial = self.attempts.dial(id, key, &addresses, around.now + self.timeout);
         around.out.push_back(Output::Dial { dial, key, addresses });
     }
 

@@ -168,7 +168,8 @@ pub enum Output {
         /// Which end of it we are, and if the initiator, who should be at the other end.
         role: Role,
     },
-    /// Nobody waits for this dial any longer. It is still answered: by [`Input::DialFailed`] with
+    /// Nobody waits for this dial any longer, as it is too late, or for another reason. It is still
+    /// answered: by [`Input::DialFailed`] with
     /// [`DialError::Cancelled`], or by [`Input::DialSucceeded`] where the cancellation came too
     /// late.
     CancelDial {
@@ -185,7 +186,7 @@ pub enum Output {
         addresses: Vec<SocketAddr>,
     },
     /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were
-    /// cancelled, unless by a new policy, nor where the node became a peer by another connection,
+    /// cancelled, unless by a deadline or a new policy, nor where the node became a peer by another connection,
     /// or is about to by one from where it was dialed.
     DialFailed {
         /// The node.

@@ -60,8 +60,8 @@ struct Driver {
     /// Where the connections come from that do not come from a user.
     remotes: BTreeMap<ConnId, IpAddr>,
     dials: BTreeMap<DialId, u8>,
-    /// Where each dial leads that ever was.
-    dialed: BTreeMap<DialId, Vec<SocketAddr>>,
+    /// Where each dial leads that ever was, and when it was begun.
+    dialed: BTreeMap<DialId, (Instant, Vec<SocketAddr>)>,
     cancelled: Vec<DialId>,
     resolves: Vec<ResolveId>,
     locates: Vec<LocateId>,
@@ -195,6 +195,11 @@ impl Driver {
                 self.now = self.now.later(Duration::from_secs(u64::from(which)));
                 self.server.handle_timeout(self.now);
                 self.drain();
+                let timeout = self.settings.dial_timeout;
+                for (dial, (begun, _)) in &self.dialed {
+                    let is_late = self.now.mono.saturating_since(*begun) >= timeout;
+                    assert!(!is_late || !self.is_going_on(dial), "{dial:?} is too late");
+                }
             }
             _ if which.is_multiple_of(3) => self.set_policy(which),
             _ => {
@@ -221,10 +226,15 @@ impl Driver {
             assert!(is_ending || self.is_allowed(*conn), "{conn:?} is forbidden and goes on");
         }
         // A dial that is forbidden is one that was cancelled.
-        for (dial, addresses) in &self.dialed {
-            let is_going_on = self.dials.contains_key(dial) && !self.cancelled.contains(dial);
+        for (dial, (_, addresses)) in &self.dialed {
+            let is_going_on = self.is_going_on(dial);
             assert!(!is_going_on || self.are_allowed(addresses), "{dial:?} is forbidden");
         }
+    }
+
+    /// Whether the driver dials, and peering waits for it.
+    fn is_going_on(&self, dial: &DialId) -> bool {
+        self.dials.contains_key(dial) && !self.cancelled.contains(dial)
     }
 
     fn is_allowed(&self, conn: ConnId) -> bool {
@@ -326,7 +336,7 @@ impl Driver {
             Output::Dial { dial, key, addresses } => {
                 assert!(!self.stopping && !addresses.is_empty());
                 assert!(self.are_allowed(&addresses), "{addresses:?} is forbidden");
-                self.dialed.insert(dial, addresses);
+                self.dialed.insert(dial, (self.now.mono, addresses));
                 assert_ne!(key.id(), id(1), "dialed ourselves");
                 let n = self.numbers.number(&key.id());
                 assert!(!self.peers.contains_key(&key.id()), "dialed a peer");

@@ -46,7 +46,6 @@ pub(crate) struct Plan {
     /// In the order of the connection's capabilities.
     pub(crate) protocols: Arc<[Arc<Protocol>]>,
     pub(crate) dialer: Arc<dyn Dialer>,
-    pub(crate) dial_timeout: Duration,
     pub(crate) stop_timeout: Duration,
     /// Ours while the task runs.
     pub(crate) data_dir: Option<DataDir>,
@@ -84,7 +83,6 @@ pub(crate) struct Task {
     random: Random,
     protocols: Arc<[Arc<Protocol>]>,
     dialer: Arc<dyn Dialer>,
-    dial_timeout: Duration,
     stop_timeout: Duration,
     names: Names<ResolveId>,
     /// `None` without discovery.
@@ -165,7 +163,6 @@ impl Task {
             random: links.random,
             protocols: plan.protocols,
             dialer: plan.dialer,
-            dial_timeout: plan.dial_timeout,
             stop_timeout: plan.stop_timeout,
             names: Names::default(),
             locating: links.locating,

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use peerage_discovery::NameId;
-use peerage_machine::{Instant, Machine as _};
+use peerage_machine::Machine as _;
 use peerage_peering::{
     ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, UNJUDGED,
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
@@ -16,17 +16,9 @@ use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 /// A dial under way: the race of its addresses.
 #[derive(Debug)]
 pub(super) struct Dialing {
-    race: Race,
-    pub(super) until: Instant,
+    pub(super) race: Race,
     /// The streams that are being tried, with the address of each.
     tries: Vec<(Socket, SocketAddr)>,
-}
-
-impl Dialing {
-    /// When something is due: the next try, or the end of the whole dial.
-    pub(super) fn due(&self) -> Instant {
-        self.race.poll_timeout().map_or(self.until, |next| next.min(self.until))
-    }
 }
 
 impl Node {
@@ -190,10 +182,7 @@ impl Node {
     fn dial(&mut self, io: &mut Io<'_>, dial: DialId, addresses: Vec<SocketAddr>) {
         let now = io.now().mono;
         let race = Race::new(now, addresses);
-        let until = now + self.spec.dial_timeout;
-        let dialing = Dialing { race, until, tries: Vec::new() };
-        io.wake_by(token::HOUSE, dialing.due());
-        self.dials.insert(dial, dialing);
+        self.dials.insert(dial, Dialing { race, tries: Vec::new() });
         self.drain_race(io, dial);
     }
 
@@ -225,6 +214,9 @@ impl Node {
                 }
                 RaceOutput::Won(remote) => self.win_dial(io, dial, remote),
             }
+        }
+        if let Some(next) = self.dials.get(&dial).and_then(|it| it.race.poll_timeout()) {
+            io.wake_by(token::HOUSE, next);
         }
     }
 
@@ -262,11 +254,10 @@ impl Node {
             ConnectError::TooManyOpen | ConnectError::Unreachable => DialError::Unreachable,
         };
         dialing.race.handle_input(io.now(), RaceInput::Failed(address, why));
-        io.wake_by(token::HOUSE, dialing.due());
         self.drain_race(io, dial);
     }
 
-    pub(super) fn end_dial(&mut self, io: &mut Io<'_>, dial: DialId, why: DialError) {
+    fn end_dial(&mut self, io: &mut Io<'_>, dial: DialId, why: DialError) {
         let Some(dialing) = self.dials.remove(&dial) else { return };
         for (socket, _) in dialing.tries {
             self.dialed.remove(&socket);

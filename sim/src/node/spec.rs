@@ -87,5 +87,6 @@ impl NodeSpec {
             .with_static_nodes(self.static_nodes.clone())
             .with_trusted(self.trusted.clone())
             .with_dialing(self.dialing)
+            .with_dial_timeout(self.dial_timeout)
     }
 }

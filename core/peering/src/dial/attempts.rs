@@ -5,14 +5,15 @@
 //!   Resolving ----Resolved----> gone
 //!   Dialing -+--DialSucceeded-> Handshaking --peer, or closed--> gone
 //!            +--DialFailed----> gone
-//!            +--nobody waits--> Cancelled --DialSucceeded, DialFailed--> gone
+//!            +--too late, or
+//!               nobody waits--> Cancelled --DialSucceeded, DialFailed--> gone
 //! ```
 //!
 //! Not here: when an attempt begins, and what follows from its end.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use peerage_machine::tree_memory;
+use peerage_machine::{Instant, TimerTable, tree_memory};
 use peerage_node::{NodeId, PublicKey};
 use peerage_rlpx::DisconnectReason;
 
@@ -30,6 +31,8 @@ pub(super) struct Attempts {
     by_id: BTreeMap<AttemptId, Attempt>,
     /// Of those that are not cancelled.
     by_node: BTreeMap<NodeId, AttemptId>,
+    /// When the dials that are under way are too late.
+    deadlines: TimerTable<AttemptId>,
     next: u64,
 }
 
@@ -83,8 +86,11 @@ impl Attempts {
         node: NodeId,
         key: PublicKey,
         addresses: &[SocketAddr],
+        until: Instant,
     ) -> DialId {
-        DialId(self.begin(node, key, Stage::Dialing { addresses: addresses.into() }))
+        let dial = self.begin(node, key, Stage::Dialing { addresses: addresses.into() });
+        self.deadlines.set(AttemptId(dial), until);
+        DialId(dial)
     }
 
     /// Ends the question where a node is. Whose it was; `None` if nobody asks it any longer.
@@ -112,7 +118,9 @@ impl Attempts {
         match attempt.stage {
             Stage::Dialing { .. } => {
                 attempt.stage = Stage::Handshaking { conn };
-                Some(Connected::Wanted(attempt.node, key))
+                let node = attempt.node;
+                self.deadlines.cancel(&id);
+                Some(Connected::Wanted(node, key))
             }
             Stage::Cancelled { reason } => {
                 self.by_id.remove(&id);
@@ -154,6 +162,7 @@ impl Attempts {
             Stage::Dialing { .. } => {
                 attempt.stage = Stage::Cancelled { reason };
                 self.by_node.remove(node);
+                self.deadlines.cancel(&id);
                 Some(DialId(id.0))
             }
             // An answer that comes nevertheless is not known any longer.
@@ -163,6 +172,19 @@ impl Attempts {
             }
             Stage::Cancelled { .. } | Stage::Handshaking { .. } => None,
         }
+    }
+
+    /// Cancels one dial that is too late at `now`. Whose it was.
+    pub(super) fn cancel_late(&mut self, now: Instant) -> Option<(NodeId, DialId)> {
+        let id = self.deadlines.pop_due(now)?;
+        let node = self.by_id.get(&id)?.node;
+        let dial = self.cancel(&node, DisconnectReason::Requested)?;
+        Some((node, dial))
+    }
+
+    /// When the next dial is too late.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
     }
 
     pub(super) fn contains(&self, node: &NodeId) -> bool {
@@ -200,6 +222,7 @@ impl Attempts {
     pub(super) const fn memory_bound(attempts: usize) -> usize {
         tree_memory::<AttemptId, Attempt>(attempts)
             + tree_memory::<NodeId, AttemptId>(attempts)
+            + TimerTable::<AttemptId>::memory_of(attempts)
             + attempts * MAX_ADDRESSES * size_of::<SocketAddr>()
     }
 
@@ -214,6 +237,7 @@ impl Attempts {
     fn end(&mut self, id: AttemptId) -> Option<Attempt> {
         let attempt = self.by_id.remove(&id)?;
         self.by_node.remove(&attempt.node);
+        self.deadlines.cancel(&id);
         Some(attempt)
     }
 }

@@ -60,6 +60,28 @@ fn dials_in_flight_are_bounded_whatever_is_missing() {
     ]);
 }
 
+#[test]
+fn a_dial_that_nobody_answers_in_time_is_cancelled_and_said_to_have_failed() {
+    let config = config(small()).with_dial_timeout(Duration::from_secs(15));
+    World::new(config).play(&[
+        (0, Candidate(11), "accepting; want 6; dial 11; want 5"),
+        (5, AddStatic(12), "dial 12"),
+        (14, Wait, ""),
+        (15, Wait, "cancel 11; 11 failed: dial failed: no answer in time; want 6"),
+        (19, Wait, ""),
+        (20, Wait, "cancel 12; 12 failed: dial failed: no answer in time, again in 35 s"),
+        // Both are still in flight for as long as the driver has not ended them.
+        (20, DialErr(11), ""),
+        // One has connected meanwhile: nobody wants that any longer.
+        (20, DialOk(12, "a"), "end a: disconnect requested"),
+        (21, Close("a"), ""),
+        // In time, the deadline is that of the handshake.
+        (55, Wait, "dial 12"),
+        (69, DialOk(12, "b"), ""),
+        (99, Identify("b", 12), "greet b"),
+    ]);
+}
+
 /// Row D3, in its order.
 #[test]
 fn a_candidate_is_not_dialed_when_anything_speaks_against_it() {

@@ -76,9 +76,9 @@ pub(crate) fn limits() -> Limits {
         .with_static_backoff(Backoff::default().with_jitter_percent(0))
 }
 
-/// Node 1 is ourselves in every test, unless said otherwise.
+/// Node 1 is ourselves in every test, and dials take as long as they like, unless said otherwise.
 pub(crate) fn config(limits: Limits) -> Config {
-    Config::new(id(1)).with_limits(limits)
+    Config::new(id(1)).with_limits(limits).with_dial_timeout(Duration::MAX)
 }
 
 impl World {
@@ -206,6 +206,7 @@ impl World {
         let until = Instant::START + Duration::from_secs(seconds);
         while let Some(at) = self.server.poll_timeout().filter(|at| *at <= until) {
             let mono = at.max(self.now().mono);
+            self.seconds = mono.saturating_since(Instant::START).as_secs();
             self.server.handle_timeout(Now { mono, ..Now::default() });
             got.extend(self.drain());
             assert!(self.server.poll_timeout().is_none_or(|next| next > mono), "a timer spins");

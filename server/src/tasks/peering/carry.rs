@@ -10,7 +10,7 @@ use peerage_peering::{
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 use super::{Conn, Entering, Hellos, Progress, Task};
 use crate::{
@@ -224,19 +224,15 @@ impl Task {
     }
 
     fn dial(&mut self, dial: DialId, key: PublicKey, addresses: Vec<SocketAddr>) {
-        let (dialer, limit, tell) = (self.dialer.clone(), self.dial_timeout, self.tell.clone());
+        let (dialer, tell) = (self.dialer.clone(), self.tell.clone());
         let task = self.tasks.spawn(async move {
             let dialed = async { dialer.dial(DialRequest { key, addresses }).await };
-            // A dialer may be the user's. A dial whose end nobody hears of would never be repeated.
-            let dialed = timeout(limit, AssertUnwindSafe(dialed).catch_unwind());
-            let result = match dialed.await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => {
-                    tracing::error!("a dialer panicked");
-                    Err(DialError::Unreachable)
-                }
-                Err(_) => Err(DialError::TimedOut),
-            };
+            // A dialer may be the user's. A dial whose end nobody hears of would not be repeated
+            // before it is too late.
+            let result = AssertUnwindSafe(dialed).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!("a dialer panicked");
+                Err(DialError::Unreachable)
+            });
             // Fails if the server has stopped meanwhile.
             let _ = tell.send(Notice::Dialed { dial, result });
         });

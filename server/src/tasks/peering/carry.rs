@@ -195,10 +195,12 @@ impl Task {
                 entering.mailbox.admit(Admission::Greet);
             }
             Stage::Ready { key, hello, shared } => {
+                let limits = &self.connecting.config.lanes;
                 let (channels, lanes) = shared
                     .iter()
                     .map(|shared| {
-                        let (channel, lane) = Channel::connected(shared.capability, shared.length);
+                        let (channel, lane) =
+                            Channel::connected(shared.capability, shared.length, limits);
                         ((shared.local, channel), lane)
                     })
                     .unzip();

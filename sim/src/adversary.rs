@@ -1,7 +1,7 @@
 //! Who means harm: hosts that break what they can.
 //!
-//! Each is an [`Program`] with a key of its own, told of some honest nodes to begin with. All but the
-//! one that says nothing at all are made of the shipping codecs, so that they come as far as
+//! Each is a [`Program`] with a key of its own, told of some honest nodes to begin with. All but
+//! the one that says nothing at all are made of the shipping codecs, so that they come as far as
 //! somebody who means it would.
 //!
 //! Discovery is version 4: Peerage has no version 5 yet, and so nobody lies in NODES.

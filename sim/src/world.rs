@@ -2,8 +2,8 @@
 //!
 //! Each host runs a boxed [`Program`] that is told of events and acts by [`Io`]. The world does not
 //! know what the programs are: not what they send, not what mail passes between their tasks, not
-//! what they keep while they are down. Observers see all of it from outside, and may say that a rule
-//! is broken.
+//! what they keep while they are down. Observers see all of it from outside, and may say that a
+//! rule is broken.
 //!
 //! Nothing here imports what is built on it: not the nodes (`crate::node`), not scenarios or
 //! adversaries, no crate of devp2p. `tests/layers.rs` sees to that.
@@ -173,8 +173,8 @@ impl World {
         self.leave(host);
     }
 
-    /// Asks a host's program to stop. The host goes down when it has; one that stands still hears of
-    /// it when it goes on.
+    /// Asks a host's program to stop. The host goes down when it has; one that stands still hears
+    /// of it when it goes on.
     pub fn stop(&mut self, host: HostId) {
         if !self.is_up(host) {
             return;

@@ -187,8 +187,8 @@ impl Dialer {
         missing.saturating_mul(2).saturating_sub(in_flight).min(self.room())
     }
 
-    /// A dial connected.
-    pub(crate) fn on_connected(&mut self, dial: DialId, conn: ConnId) -> Connected {
+    /// A dial connected; `None` if it is none.
+    pub(crate) fn on_connected(&mut self, dial: DialId, conn: ConnId) -> Option<Connected> {
         self.attempts.connected(dial, conn)
     }
 

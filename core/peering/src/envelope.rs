@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Instant;
 use peerage_node::{Forbidden, Node, NodeId, Policy, PublicKey};
-use peerage_rlpx::{DisconnectReason, Fault};
+use peerage_rlpx::{DisconnectReason, Fault, Role};
 
-use crate::Slot;
+use crate::{Peer, Slot};
 
 /// A connection, from accept or dial to its end. Chosen by the driver, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ pub struct ResolveId(pub u64);
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The listener accepted a connection (`listenLoop`, `checkInboundConn`).
-    /// Answered by [`Output::Proceed`] or [`Output::Refuse`].
+    /// Answered by [`Output::Begin`] or [`Output::Refuse`].
     Accepted {
         /// The new connection.
         conn: ConnId,
@@ -69,7 +69,8 @@ pub enum Input {
         /// Why.
         why: DialError,
     },
-    /// A dial connected, and is now a connection whose handshake has begun.
+    /// A dial connected, and is now a connection. Answered by [`Output::Begin`]; ignored where
+    /// there is no such dial.
     DialSucceeded {
         /// The attempt.
         dial: DialId,
@@ -87,7 +88,7 @@ pub enum Input {
     },
     /// The other end claims to be a node, in an encryption handshake that has ended
     /// (`checkpointPostHandshake`).
-    /// Answered by [`Output::Admit`] or [`Output::Reject`], unless an [`Output::Disconnect`] for
+    /// Answered by [`Output::Greet`] or [`Output::Reject`], unless an [`Output::Disconnect`] for
     /// the connection is already on its way.
     ///
     /// # Security
@@ -102,9 +103,8 @@ pub enum Input {
         key: PublicKey,
     },
     /// Both Hellos are there, and the MAC of the other end's proves who it claimed to be
-    /// (`checkpointAddPeer`). Answered by [`Output::Admit`] or
-    /// [`Output::Reject`], unless an [`Output::Disconnect`] for the connection is already on its
-    /// way.
+    /// (`checkpointAddPeer`). Answered by [`Output::PeerAdded`] or [`Output::Reject`], unless an
+    /// [`Output::Disconnect`] for the connection is already on its way.
     Ready {
         /// The connection.
         conn: ConnId,
@@ -146,13 +146,13 @@ pub enum Input {
     Stop,
     /// The embedding program brought a connection of its own, such as a pipe or a proxied stream
     /// (`SetupConn`). Exempt from throttles, net restriction and the bound on handshakes, not from
-    /// the checkpoints. Its handshake begins at once; [`Output::Refuse`] follows only where the
-    /// server stops.
+    /// the checkpoints. Answered by [`Output::Begin`], or by [`Output::Refuse`] where the server
+    /// stops.
     Stream {
         /// The connection.
         conn: ConnId,
-        /// The node that it leads to, where our end is the initiator.
-        dialed: Option<NodeId>,
+        /// Which end of it we are.
+        role: Role,
     },
 }
 
@@ -161,10 +161,12 @@ pub enum Input {
 pub enum Output {
     /// Accept connections from now on, or let them wait in the backlog (the accept tokens).
     Accepting(bool),
-    /// The connection passes the checkpoint that it stands at.
-    Admit {
+    /// Begin the encryption handshake on a connection (`SetupConn`).
+    Begin {
         /// The connection.
         conn: ConnId,
+        /// Which end of it we are, and if the initiator, who should be at the other end.
+        role: Role,
     },
     /// Nobody waits for this dial any longer. It is still answered: by [`Input::DialFailed`] with
     /// [`DialError::Cancelled`], or by [`Input::DialSucceeded`] where the cancellation came too
@@ -200,6 +202,11 @@ pub enum Output {
         /// The reason.
         reason: DisconnectReason,
     },
+    /// The connection passes the first checkpoint: say Hello.
+    Greet {
+        /// The connection.
+        conn: ConnId,
+    },
     /// Find out where a static node is of which only the key is known. Answered by
     /// [`Input::Located`], at once where there is nobody to ask.
     Locate {
@@ -208,14 +215,14 @@ pub enum Output {
         /// The node.
         key: PublicKey,
     },
-    /// A peer was added: start its protocols. Comes right after the second [`Output::Admit`].
+    /// The connection passes the second checkpoint, and its node is a peer: start its protocols.
     PeerAdded {
-        /// The connection.
-        conn: ConnId,
         /// The node.
         id: NodeId,
-        /// The slot it holds.
-        slot: Slot,
+        /// Its key, its connection, who began that, and the slot it holds.
+        peer: Peer,
+        /// Where the other end is, if it came over the network.
+        remote: Option<SocketAddr>,
     },
     /// A peer was dropped: its protocols have to end.
     PeerDropped {
@@ -232,19 +239,16 @@ pub enum Output {
         /// The new one.
         policy: Policy,
     },
-    /// An accepted connection may begin its handshake.
-    Proceed {
-        /// The connection.
-        conn: ConnId,
-    },
     /// Close an accepted connection, or a stream, without a byte. Nothing more is heard of it.
     Refuse {
         /// The connection.
         conn: ConnId,
+        /// Where it comes from, if over the network.
+        remote: Option<SocketAddr>,
         /// Why.
         why: Refusal,
     },
-    /// The connection fails the checkpoint that it stands at.
+    /// The connection fails the checkpoint that it stands at: end it with a reason.
     Reject {
         /// The connection.
         conn: ConnId,

@@ -16,11 +16,11 @@ use std::{
 
 use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId, Policy};
-use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault, Role};
 
 use self::names::{Numbers, endpoint, id, key, node, node_at};
 use crate::{
-    Config, Limits, Server, Slot,
+    Config, Limits, Peer, Server, Slot,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 
@@ -33,6 +33,10 @@ const MAX_HANDSHAKES: usize = 3;
 /// How far a connection is, as the driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
+    /// Peering was told of it.
+    Begun {
+        expected: Option<u8>,
+    },
     Handshaking {
         expected: Option<u8>,
     },
@@ -123,7 +127,7 @@ impl Driver {
                 let conn = self.conn();
                 let ip = if which.is_multiple_of(2) { [127, 0, 0, 1] } else { [203, 0, which, 1] };
                 let remote = SocketAddr::from((ip, 1));
-                self.conns.insert(conn, Stage::Handshaking { expected: None });
+                self.conns.insert(conn, Stage::Begun { expected: None });
                 self.remotes.insert(conn, remote.ip());
                 self.tell(Input::Accepted { conn, remote });
             }
@@ -142,7 +146,7 @@ impl Driver {
                 if let Some(dial) = pick_one(self.dials.keys(), pick) {
                     let expected = self.dials.remove(&dial);
                     let conn = self.conn();
-                    self.conns.insert(conn, Stage::Handshaking { expected });
+                    self.conns.insert(conn, Stage::Begun { expected });
                     self.remotes.insert(conn, endpoint(n).ip());
                     self.tell(Input::DialSucceeded { dial, conn, remote: endpoint(n) });
                 }
@@ -180,8 +184,12 @@ impl Driver {
             17 => {
                 let conn = self.conn();
                 let expected = which.is_multiple_of(2).then_some(n);
-                self.conns.insert(conn, Stage::Handshaking { expected });
-                self.tell(Input::Stream { conn, dialed: expected.map(id) });
+                self.conns.insert(conn, Stage::Begun { expected });
+                let role = match expected {
+                    Some(n) => Role::Initiator { remote: key(n) },
+                    None => Role::Recipient,
+                };
+                self.tell(Input::Stream { conn, role });
             }
             18 => {
                 self.now = self.now.later(Duration::from_secs(u64::from(which)));
@@ -265,6 +273,7 @@ impl Driver {
                 self.tell(Input::Ready { conn, shared: usize::from(!which.is_multiple_of(8)) });
                 assert_ne!(self.conns[&conn], Stage::Admitted, "no answer for {conn:?}");
             }
+            Stage::Begun { .. } => panic!("{conn:?} neither begins nor is refused"),
             Stage::Ending { .. } => self.close(conn),
             Stage::Peer => {}
         }
@@ -296,13 +305,19 @@ impl Driver {
     fn take(&mut self, output: Output) {
         match output {
             Output::Accepting(accepting) => self.accepting = accepting,
-            Output::Admit { conn } => {
-                let stage = self.conns.get_mut(&conn).unwrap();
-                *stage = match *stage {
-                    Stage::Handshaking { .. } => Stage::Admitted,
-                    Stage::Admitted => Stage::Peer,
-                    stage => panic!("{conn:?} was admitted while {stage:?}"),
+            Output::Begin { conn, role } => {
+                let Stage::Begun { expected } = self.conns[&conn] else { panic!("{conn:?}") };
+                let due = match expected {
+                    Some(n) => Role::Initiator { remote: key(n) },
+                    None => Role::Recipient,
                 };
+                assert_eq!(role, due);
+                self.conns.insert(conn, Stage::Handshaking { expected });
+            }
+            Output::Greet { conn } => {
+                let stage = self.conns.get_mut(&conn).unwrap();
+                assert!(matches!(stage, Stage::Handshaking { .. }), "{conn:?} while {stage:?}");
+                *stage = Stage::Admitted;
             }
             Output::CancelDial { dial } => {
                 assert!(self.dials.contains_key(&dial), "{dial:?} is not under way");
@@ -326,9 +341,11 @@ impl Driver {
                 assert!(!matches!(stage, Stage::Ending { .. }), "{conn:?} was ended twice");
                 *stage = Stage::Ending { was_peer: *stage == Stage::Peer };
             }
-            Output::PeerAdded { conn, id: of, slot } => {
+            Output::PeerAdded { id: of, peer: Peer { conn, key, slot, .. }, remote } => {
                 assert_ne!(of, id(1), "we are our own peer");
-                assert_eq!(self.conns[&conn], Stage::Peer);
+                assert_eq!(of, key.id());
+                assert_eq!(self.conns.insert(conn, Stage::Peer), Some(Stage::Admitted));
+                assert_eq!(remote.map(|it| it.ip()), self.remotes.get(&conn).copied());
                 assert!(self.is_allowed(conn), "{conn:?} became a peer and is forbidden");
                 assert!(self.peers.insert(of, (conn, slot)).is_none(), "two peers of one id");
                 // Trust that was taken away may have led over the cap: then nobody is added but an
@@ -365,7 +382,7 @@ impl Driver {
             Output::WantCandidates { count } => {
                 assert!(count <= MAX_DIALING && !(self.stopping && count > 0));
             }
-            Output::DialFailed { .. } | Output::PolicyChanged { .. } | Output::Proceed { .. } => {}
+            Output::DialFailed { .. } | Output::PolicyChanged { .. } => {}
         }
     }
 

@@ -210,13 +210,12 @@ impl Machine for Server {
         let running = self.life == Life::Running;
         match input {
             Input::Accepted { conn, remote } => self.on_accepted(now, conn, remote),
-            Input::Stream { conn, dialed } => self.on_stream(conn, dialed),
+            Input::Stream { conn, role } => self.on_stream(conn, role),
             Input::Identified { conn, key } => self.on_identified(now, conn, key),
             Input::Ready { conn, shared } => self.on_ready(now, conn, shared),
             Input::Closed { conn, fault } => self.on_closed(now, conn, fault),
             Input::DialSucceeded { dial, conn, remote } => {
-                let connected = self.dialer.on_connected(dial, conn);
-                self.on_dial_succeeded(conn, connected, remote);
+                self.on_dial_succeeded(dial, conn, remote);
             }
             Input::DialFailed { dial, why } => {
                 let (dialer, mut around) = self.dialing(now);

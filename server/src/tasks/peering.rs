@@ -9,7 +9,7 @@ mod carry;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, Policy, PublicKey};
+use peerage_node::{NodeId, Policy};
 use peerage_peering::{
     Names, NamesInput, Server as Peering,
     envelope::{ConnId, DialId, Input, ResolveId},
@@ -31,7 +31,6 @@ use super::{
     roster::Roster,
 };
 use crate::{
-    channel::Channel,
     dialer::{BoxedStream, Dialer},
     error::ConnectError,
     events::Event,
@@ -108,7 +107,11 @@ pub(crate) struct Task {
     /// Bounded as peering bounds connections.
     conns: BTreeMap<ConnId, Conn>,
     /// Bounded as peering bounds dials.
-    dials: BTreeMap<DialId, Dialing>,
+    dials: BTreeMap<DialId, AbortHandle>,
+    /// The streams of connections whose handshake has not begun: until peering has answered.
+    streams: BTreeMap<ConnId, BoxedStream>,
+    /// Of connections at the second checkpoint: until peering has answered.
+    hellos: BTreeMap<ConnId, Hellos>,
     next_conn: u64,
     tasks: JoinSet<()>,
     progress: Progress,
@@ -116,54 +119,33 @@ pub(crate) struct Task {
     _data_dir: Option<DataDir>,
 }
 
-/// A connection, as far as it concerns the peering task. Small, as there is one for every peer.
-///
-/// ```text
-/// Accepted -> Shaking -> Identified -> Ready -> Admitted -> Peer
-/// (inbound)              checkpoint 1  checkpoint 2
-/// ```
+/// What there is of a connection. Small, as there is one for every peer.
 enum Conn {
-    /// Not a peer yet.
+    /// Of one that is not a peer yet.
     Entering(Box<Entering>),
-    /// A peer, or what was one until the connection has closed.
+    /// Of a peer, or of what was one until the connection has closed.
     Peer(Peer),
 }
 
-/// A connection that is not a peer yet.
+/// What there is of a connection that is not a peer yet.
 struct Entering {
-    inbound: bool,
-    remote: Option<SocketAddr>,
+    /// Our end of the transport.
     local: Option<SocketAddr>,
     mailbox: Arc<Mailbox>,
-    stage: Stage,
     /// Who brought the stream, and waits for a peer.
     done: Option<oneshot::Sender<Result<NodeId, ConnectError>>>,
 }
 
-/// A dial that is under way.
-struct Dialing {
-    key: PublicKey,
-    task: AbortHandle,
-}
-
-/// How far a connection has come that is not a peer yet.
-enum Stage {
-    /// Waits for peering to let its handshake begin.
-    Accepted(BoxedStream),
-    /// In the encryption handshake.
-    Shaking,
-    /// At the first checkpoint, or past it.
-    Identified(PublicKey),
-    /// At the second checkpoint.
-    Ready { key: PublicKey, hello: Box<Hello>, shared: Box<[Shared]> },
-    /// Past the second checkpoint; its protocols are about to start.
-    Admitted { key: PublicKey, hello: Box<Hello>, channels: Vec<(usize, Channel)> },
+/// What two ends have said of themselves.
+struct Hellos {
+    theirs: Box<Hello>,
+    shared: Box<[Shared]>,
 }
 
 /// How far the server has come.
 enum Progress {
     Running,
-    /// Everybody was notice to go, and has until then.
+    /// Everybody was told to go, and has until then.
     Stopping(Instant),
     /// Everybody has gone.
     Stopped(Instant),
@@ -202,6 +184,8 @@ impl Task {
             roster: links.roster,
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            hellos: BTreeMap::new(),
             next_conn: 0,
             tasks: links.tasks,
             progress: Progress::Running,
@@ -243,6 +227,7 @@ impl Task {
     async fn finish(&mut self) {
         self.notices.close();
         self.conns.clear();
+        self.streams.clear();
         self.roster.clear();
         if let Progress::Stopping(deadline) | Progress::Stopped(deadline) = self.progress {
             let all = async { while self.tasks.join_next().await.is_some() {} };
@@ -282,20 +267,13 @@ impl Task {
                 self.input(*input);
             }
             Notice::Dialed { dial, result } => self.on_dialed(dial, result),
-            Notice::Identified { conn, key } => {
-                if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) {
-                    entering.stage = Stage::Identified(key);
-                    self.input(Input::Identified { conn, key });
-                }
-            }
+            Notice::Identified { conn, key } => self.input(Input::Identified { conn, key }),
             Notice::Ready { conn, hello, shared } => {
                 let count = shared.len();
-                if let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn)
-                    && let Stage::Identified(key) = entering.stage
-                {
-                    entering.stage = Stage::Ready { key, hello, shared };
-                    self.input(Input::Ready { conn, shared: count });
-                }
+                self.hellos.insert(conn, Hellos { theirs: hello, shared });
+                self.input(Input::Ready { conn, shared: count });
+                self.carry_outputs();
+                self.hellos.remove(&conn);
             }
             Notice::Located { locate, node } => {
                 self.input(Input::Located { locate, node: node.map(|node| *node) });

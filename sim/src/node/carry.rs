@@ -5,12 +5,10 @@ use std::net::SocketAddr;
 
 use peerage_discovery::NameId;
 use peerage_machine::{Instant, Machine as _};
-use peerage_node::PublicKey;
 use peerage_peering::{
-    ACCEPT_PAUSE, NamesInput, NamesOutput, Race, RaceInput, RaceOutput, UNJUDGED,
+    ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, UNJUDGED,
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
-use peerage_rlpx::Role;
 
 use super::{Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, token};
 use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
@@ -18,7 +16,6 @@ use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 /// A dial under way: the race of its addresses.
 #[derive(Debug)]
 pub(super) struct Dialing {
-    key: PublicKey,
     race: Race,
     pub(super) until: Instant,
     /// The streams that are being tried, with the address of each.
@@ -63,9 +60,9 @@ impl Node {
                 self.accepting = accepting;
                 self.accept(io);
             }
-            Output::Admit { conn } => self.order(io, conn, Order::Admit),
+            Output::Begin { conn, role } => self.begin(io, conn, role),
             Output::CancelDial { dial } => self.cancel_dial(io, dial),
-            Output::Dial { dial, key, addresses } => self.dial(io, dial, key, addresses),
+            Output::Dial { dial, addresses, .. } => self.dial(io, dial, addresses),
             Output::DialFailed { id, why, .. } => {
                 self.seen.dials_failed += 1;
                 io.note(Kind::CONNECTION, &[0], || format!("dial of {id:?} failed: {why}"));
@@ -73,10 +70,12 @@ impl Node {
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
                 self.order(io, conn, Order::Disconnect(reason));
             }
+            Output::Greet { conn } => self.order(io, conn, Order::Admit),
             Output::Locate { locate, key } => {
                 self.ask_discovery(io, Question::Resolve { locate, key });
             }
-            Output::PeerAdded { conn, id, slot } => {
+            Output::PeerAdded { id, peer: Peer { conn, slot, .. }, .. } => {
+                self.order(io, conn, Order::Admit);
                 self.seen.added += 1;
                 io.note(PEER, &[1, conn.0], || format!("added {id:?} c{} {slot:?}", conn.0));
                 let before = self.peers.insert(id, (conn, slot));
@@ -94,7 +93,6 @@ impl Node {
             Output::PolicyChanged { policy } => {
                 self.ask_discovery(io, Question::SetPolicy(policy));
             }
-            Output::Proceed { conn } => self.begin(io, conn, Role::Recipient),
             Output::Refuse { conn, .. } => {
                 self.seen.refused += 1;
                 if let Some(conn) = self.conns.remove(&conn) {
@@ -189,11 +187,11 @@ impl Node {
         conn
     }
 
-    fn dial(&mut self, io: &mut Io<'_>, dial: DialId, key: PublicKey, addresses: Vec<SocketAddr>) {
+    fn dial(&mut self, io: &mut Io<'_>, dial: DialId, addresses: Vec<SocketAddr>) {
         let now = io.now().mono;
         let race = Race::new(now, addresses);
         let until = now + self.spec.dial_timeout;
-        let dialing = Dialing { key, race, until, tries: Vec::new() };
+        let dialing = Dialing { race, until, tries: Vec::new() };
         io.wake_by(token::HOUSE, dialing.due());
         self.dials.insert(dial, dialing);
         self.drain_race(io, dial);
@@ -231,7 +229,7 @@ impl Node {
     }
 
     fn win_dial(&mut self, io: &mut Io<'_>, dial: DialId, remote: SocketAddr) {
-        let Some(Dialing { key, tries, .. }) = self.dials.remove(&dial) else { return };
+        let Some(Dialing { tries, .. }) = self.dials.remove(&dial) else { return };
         let mut won = None;
         for (socket, address) in tries {
             self.dialed.remove(&socket);
@@ -244,7 +242,6 @@ impl Node {
         let Some(socket) = won else { return };
         let conn = self.add_conn(socket);
         self.input(io, Input::DialSucceeded { dial, conn, remote });
-        self.begin(io, conn, Role::Initiator { remote: key });
     }
 
     pub(super) fn on_connected(&mut self, io: &mut Io<'_>, socket: Socket, remote: SocketAddr) {

@@ -76,8 +76,8 @@ impl World {
         self.tell(host, Input::Disconnect { id, reason });
     }
 
-    /// Has a protocol of a node do something out of its turn, as its user may at any time. `None` if
-    /// no node runs there, or one that does not speak it.
+    /// Has a protocol of a node do something out of its turn, as its user may at any time. `None`
+    /// if no node runs there, or one that does not speak it.
     pub fn speak<P: Protocol, R>(
         &mut self,
         host: HostId,

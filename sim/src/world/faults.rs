@@ -4,8 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Faults {
-    /// How many streams a program may have open, accepted and dialed; `None` is no bound. Beyond it,
-    /// accepting and dialing fail (EMFILE), and what was not accepted stays in the backlog.
+    /// How many streams a program may have open, accepted and dialed; `None` is no bound. Beyond
+    /// it, accepting and dialing fail (EMFILE), and what was not accepted stays in the backlog.
     pub descriptors: Option<usize>,
     /// How many datagrams the system does not take for want of memory (ENOBUFS), in parts per
     /// million.

@@ -151,8 +151,8 @@ impl Io<'_> {
         self.queue.plan(at, Event::Host { host, epoch, event: HostEvent::Wake(token) });
     }
 
-    /// Has a task woken when the monotonic clock shows `due`, and at no other time; `None` is never.
-    /// A task is a number that the program chose: [`HostEvent::Wake`] gives it back.
+    /// Has a task woken when the monotonic clock shows `due`, and at no other time; `None` is
+    /// never. A task is a number that the program chose: [`HostEvent::Wake`] gives it back.
     pub fn set_alarm(&mut self, task: u64, due: Option<Instant>) {
         let host = self.host;
         let Some(due) = due else { return self.alarms.cancel(host, task) };
@@ -171,8 +171,8 @@ impl Io<'_> {
     }
 
     /// Passes a message between two tasks of the program, which comes back by
-    /// [`Program::on_mail`](crate::Program::on_mail): it takes a random while, but does not overtake
-    /// the one before on the same way.
+    /// [`Program::on_mail`](crate::Program::on_mail): it takes a random while, but does not
+    /// overtake the one before on the same way.
     pub fn mail(&mut self, way: &mut Way, mail: Box<dyn Mail>) {
         let delay = up_to(self.random, self.settings.task_delay);
         way.last = way.last.max(self.at + delay);

@@ -64,9 +64,9 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connected {
     /// The connection to this node that was asked for.
-    Wanted(NodeId),
+    Wanted(NodeId, PublicKey),
     /// Too late: it is to be ended with this reason.
-    Unwanted(DisconnectReason),
+    Unwanted(PublicKey, DisconnectReason),
 }
 
 impl Attempts {
@@ -104,19 +104,21 @@ impl Attempts {
         }
     }
 
-    /// A dial connected.
-    pub(super) fn connected(&mut self, dial: DialId, conn: ConnId) -> Connected {
+    /// A dial connected; `None` if it is none.
+    pub(super) fn connected(&mut self, dial: DialId, conn: ConnId) -> Option<Connected> {
         let id = AttemptId(dial.0);
-        match self.by_id.get_mut(&id) {
-            Some(Attempt { node, stage: stage @ Stage::Dialing { .. }, .. }) => {
-                *stage = Stage::Handshaking { conn };
-                Connected::Wanted(*node)
+        let attempt = self.by_id.get_mut(&id)?;
+        let key = attempt.key;
+        match attempt.stage {
+            Stage::Dialing { .. } => {
+                attempt.stage = Stage::Handshaking { conn };
+                Some(Connected::Wanted(attempt.node, key))
             }
-            Some(&mut Attempt { stage: Stage::Cancelled { reason }, .. }) => {
+            Stage::Cancelled { reason } => {
                 self.by_id.remove(&id);
-                Connected::Unwanted(reason)
+                Some(Connected::Unwanted(key, reason))
             }
-            _ => Connected::Unwanted(DisconnectReason::Requested),
+            Stage::Handshaking { .. } | Stage::Locating | Stage::Resolving { .. } => None,
         }
     }
 

@@ -21,14 +21,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Instant;
 use peerage_node::{NodeId, PublicKey};
-use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
+use peerage_rlpx::{DisconnectReason, Fault, LocalFault, Role};
 
 use super::{Life, Server};
 use crate::{
     Config,
     admission::{Applicant, Checkpoint, Origin, Slot, admit},
     dial::Connected,
-    envelope::{ConnId, Output, Refusal},
+    envelope::{ConnId, DialId, Output, Refusal},
     peers::{Peer, Pending},
     tie,
 };
@@ -80,35 +80,38 @@ impl Server {
         match entered {
             Ok(()) => {
                 self.insert_conn(conn, Origin::Inbound, Some(remote), None);
-                self.outputs.push_back(Output::Proceed { conn });
+                self.outputs.push_back(Output::Begin { conn, role: Role::Recipient });
             }
-            Err(why) => self.outputs.push_back(Output::Refuse { conn, why }),
+            Err(why) => {
+                self.outputs.push_back(Output::Refuse { conn, remote: Some(remote), why });
+            }
         }
     }
 
-    pub(super) fn on_stream(&mut self, conn: ConnId, dialed: Option<NodeId>) {
+    pub(super) fn on_stream(&mut self, conn: ConnId, role: Role) {
         if self.life == Life::Running {
-            let origin = if dialed.is_some() { Origin::Dialed } else { Origin::Inbound };
-            self.insert_conn(conn, origin, None, dialed);
+            let (origin, expected) = match role {
+                Role::Initiator { remote } => (Origin::Dialed, Some(remote.id())),
+                Role::Recipient => (Origin::Inbound, None),
+            };
+            self.insert_conn(conn, origin, None, expected);
+            self.outputs.push_back(Output::Begin { conn, role });
         } else {
-            self.outputs.push_back(Output::Refuse { conn, why: Refusal::Stopping });
+            let why = Refusal::Stopping;
+            self.outputs.push_back(Output::Refuse { conn, remote: None, why });
         }
     }
 
-    pub(super) fn on_dial_succeeded(
-        &mut self,
-        conn: ConnId,
-        connected: Connected,
-        remote: SocketAddr,
-    ) {
-        match connected {
-            Connected::Wanted(id) => {
-                self.insert_conn(conn, Origin::Dialed, Some(remote), Some(id));
-            }
-            Connected::Unwanted(reason) => {
-                self.insert_conn(conn, Origin::Dialed, Some(remote), None);
-                self.end(conn, reason);
-            }
+    pub(super) fn on_dial_succeeded(&mut self, dial: DialId, conn: ConnId, remote: SocketAddr) {
+        let (expected, key, end) = match self.dialer.on_connected(dial, conn) {
+            Some(Connected::Wanted(id, key)) => (Some(id), key, None),
+            Some(Connected::Unwanted(key, reason)) => (None, key, Some(reason)),
+            None => return,
+        };
+        self.insert_conn(conn, Origin::Dialed, Some(remote), expected);
+        self.outputs.push_back(Output::Begin { conn, role: Role::Initiator { remote: key } });
+        if let Some(reason) = end {
+            self.end(conn, reason);
         }
     }
 
@@ -127,7 +130,7 @@ impl Server {
                 self.claims.insert(conn, key);
                 let pending = Pending { origin: found.origin, remote: found.ip() };
                 self.peers.insert_pending(id, conn, pending);
-                self.outputs.push_back(Output::Admit { conn });
+                self.outputs.push_back(Output::Greet { conn });
             }
             Err(reason) => self.reject(conn, reason),
         }
@@ -146,8 +149,7 @@ impl Server {
                 self.set_phase(conn, Phase::Peer { id });
                 let peer = Peer { conn, key, origin: found.origin, slot, since: now };
                 self.peers.insert(id, peer);
-                self.outputs.push_back(Output::Admit { conn });
-                self.outputs.push_back(Output::PeerAdded { conn, id, slot });
+                self.outputs.push_back(Output::PeerAdded { id, peer, remote: found.remote });
                 let (dialer, mut around) = self.dialing(now);
                 dialer.on_peer_added(&mut around, id, conn);
             }

@@ -27,18 +27,18 @@ fn candidates_are_wanted_twice_as_often_as_dialed_peers_are_missing() {
         (0, Candidate(12), "dial 12; want 4"),
         // A handshake is still in flight.
         (1, DialOk(11, "a"), ""),
-        (1, Identify("a", 11), "admit a"),
+        (1, Identify("a", 11), "greet a"),
         // Two are missing now, and one is in flight.
-        (1, Ready("a"), "admit a; peer 11 by a as Dialed; want 3"),
+        (1, Ready("a"), "peer 11 by a as Dialed; want 3"),
         // Connected: skipped, and the source is told that it may go on.
         (2, Candidate(11), "want 3"),
         (2, DialErr(12), "12 failed: dial failed: connection refused; want 4"),
         // An inbound peer takes no slot for dialing.
-        (3, PeerIn("b", 13), "proceed b; admit b; admit b; peer 13 by b as Inbound"),
+        (3, PeerIn("b", 13), "proceed b; greet b; peer 13 by b as Inbound"),
         (3, Candidate(14), "dial 14; want 3"),
-        (3, PeerOut("c", 14), "admit c; admit c; peer 14 by c as Dialed; want 2"),
+        (3, PeerOut("c", 14), "greet c; peer 14 by c as Dialed; want 2"),
         (3, Candidate(15), "dial 15; want 1"),
-        (3, PeerOut("d", 15), "admit d; admit d; peer 15 by d as Dialed; want 0"),
+        (3, PeerOut("d", 15), "greet d; peer 15 by d as Dialed; want 0"),
         // More than wanted: dropped.
         (4, Candidate(16), "want 0"),
         // A slot is free again.
@@ -92,7 +92,7 @@ fn a_candidate_is_not_dialed_when_anything_speaks_against_it() {
 fn no_node_is_dialed_twice_within_the_history_not_even_after_remove_and_add() {
     World::new(config(small())).play(&[
         (0, AddStatic(11), "accepting; want 6; dial 11"),
-        (1, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (1, PeerOut("a", 11), "greet a; peer 11 by a as Static"),
         (2, RemoveStatic(11), "end a: disconnect requested"),
         (2, Close("a"), "dropped 11 by a"),
         (3, AddStatic(11), ""),
@@ -113,22 +113,18 @@ fn every_static_node_is_connected_and_candidates_are_dialed_beside_them() {
     for (n, conn) in [(11, "a"), (12, "b"), (13, "c"), (14, "d"), (15, "e")] {
         world.play(&[
             (0, AddStatic(n), &format!("dial {n}")),
-            (
-                0,
-                PeerOut(conn, n),
-                &format!("admit {conn}; admit {conn}; peer {n} by {conn} as Static"),
-            ),
+            (0, PeerOut(conn, n), &format!("greet {conn}; peer {n} by {conn} as Static")),
         ]);
     }
     world.play(&[
         // The ordinary slots are all there: one to dial, two for inbound peers.
-        (1, PeerIn("f", 21), "proceed f; admit f; admit f; peer 21 by f as Inbound"),
-        (1, PeerIn("g", 22), "proceed g; admit g; admit g; peer 22 by g as Inbound"),
+        (1, PeerIn("f", 21), "proceed f; greet f; peer 21 by f as Inbound"),
+        (1, PeerIn("g", 22), "proceed g; greet g; peer 22 by g as Inbound"),
         (1, Candidate(23), "dial 23; want 1"),
-        (1, PeerOut("h", 23), "admit h; admit h; peer 23 by h as Dialed; want 0"),
+        (1, PeerOut("h", 23), "greet h; peer 23 by h as Dialed; want 0"),
         // Full. A static node connects nevertheless.
         (2, AddStatic(24), "dial 24"),
-        (2, PeerOut("i", 24), "admit i; admit i; peer 24 by i as Static"),
+        (2, PeerOut("i", 24), "greet i; peer 24 by i as Static"),
         // It lasted, so it is dialed again at once.
         (70, Close("i"), "dropped 24 by i; dial 24"),
     ]);
@@ -201,7 +197,7 @@ fn a_dead_static_node_is_dialed_for_ever_ever_less_often() {
     }
     // A connection that does not last is a failure as well (row D9: there nothing follows from it).
     world.play(&[
-        (at, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (at, PeerOut("a", 11), "greet a; peer 11 by a as Static"),
         (at + 59, Close("a"), "dropped 11 by a"),
         (at + 358, Wait, ""),
         (at + 359, Wait, "dial 11"),
@@ -213,7 +209,7 @@ fn a_dead_static_node_is_dialed_for_ever_ever_less_often() {
         ),
         (at + 660, Wait, "dial 11"),
         // One that lasts is the end of the row.
-        (at + 661, PeerOut("c", 11), "admit c; admit c; peer 11 by c as Static"),
+        (at + 661, PeerOut("c", 11), "greet c; peer 11 by c as Static"),
         (at + 721, Close("c"), "dropped 11 by c; dial 11"),
         (at + 722, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
     ]);
@@ -247,7 +243,7 @@ fn adding_a_static_node_again_gives_it_the_new_endpoint_and_dials_at_once() {
         (4, DialOk(11, "a"), ""),
         (4, AddStatic(11), "end a: disconnect requested; dial 11"),
         (4, Close("a"), ""),
-        (5, PeerOut("b", 11), "admit b; admit b; peer 11 by b as Static"),
+        (5, PeerOut("b", 11), "greet b; peer 11 by b as Static"),
         // Connected: for the next time.
         (6, AddStaticAt(11, "10.0.9.9:3"), ""),
         (99, Close("b"), "dropped 11 by b; dial 11 at 10.0.9.9:3"),
@@ -352,7 +348,7 @@ fn a_static_node_without_endpoint_is_looked_for_ever_less_often() {
         // It may be elsewhere by then.
         (577, Wait, "locate 11"),
         (577, Located(Some((11, "192.0.2.2:1"))), "dial 11 at 192.0.2.2:1"),
-        (577, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (577, PeerOut("a", 11), "greet a; peer 11 by a as Static"),
         (700, Close("a"), "dropped 11 by a; locate 11"),
     ]);
 }
@@ -364,7 +360,7 @@ fn a_static_node_is_looked_for_no_longer_once_its_endpoint_or_the_node_itself_co
         (1, AddStatic(11), "dial 11"),
         (1, Located(Some((11, "192.0.2.1:1"))), ""),
         (2, AddKey(12), "locate 12"),
-        (2, PeerIn("a", 12), "proceed a; admit a; admit a; peer 12 by a as Static"),
+        (2, PeerIn("a", 12), "proceed a; greet a; peer 12 by a as Static"),
         (2, Located(Some((12, "192.0.2.1:1"))), ""),
         (3, AddKey(13), "locate 13"),
         (3, RemoveStatic(13), ""),
@@ -392,14 +388,14 @@ fn net_restriction_holds_for_where_a_node_is_found() {
 fn a_node_whose_inbound_handshake_is_under_way_is_dialed_only_after_it() {
     World::new(config(small())).play(&[
         (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
-        (0, Identify("a", 11), "admit a"),
+        (0, Identify("a", 11), "greet a"),
         (0, Candidate(11), "want 6"),
         (0, AddStatic(11), ""),
         (9, Close("a"), "dial 11"),
         // The same address in its other form.
         (10, DialErr(11), "11 failed: dial failed: connection refused, again in 35 s"),
         (44, Accept("b", "::ffff:10.0.0.11"), "proceed b"),
-        (44, Identify("b", 11), "admit b"),
+        (44, Identify("b", 11), "greet b"),
         (45, Wait, ""),
         (46, Close("b"), "dial 11"),
     ]);
@@ -410,9 +406,9 @@ fn a_node_whose_inbound_handshake_is_under_way_is_dialed_only_after_it() {
 fn a_second_inbound_handshake_that_fails_leaves_the_mark_of_the_first() {
     World::new(config(small())).play(&[
         (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
-        (0, Identify("a", 11), "admit a"),
+        (0, Identify("a", 11), "greet a"),
         (0, AcceptOf("b", 11), "proceed b"),
-        (0, Identify("b", 11), "admit b"),
+        (0, Identify("b", 11), "greet b"),
         (1, Close("b"), ""),
         (1, Candidate(11), "want 6"),
         (2, Close("a"), ""),
@@ -432,9 +428,9 @@ fn a_stranger_who_claims_a_nodes_key_for_ever_cannot_stop_the_dials_to_it() {
         // has.
         world.play(&[
             (at, Accept(first, "203.0.113.1"), &format!("proceed {first}")),
-            (at, Identify(first, 11), &format!("admit {first}")),
+            (at, Identify(first, 11), &format!("greet {first}")),
             (at, Accept(second, "10.9.9.9"), &format!("proceed {second}")),
-            (at, Identify(second, 11), &format!("admit {second}")),
+            (at, Identify(second, 11), &format!("greet {second}")),
         ]);
         let wait = [35, 70, 140, 280][round];
         let failed = format!("11 failed: dial failed: connection refused, again in {wait} s");
@@ -459,10 +455,10 @@ fn a_stranger_who_claims_a_nodes_key_for_ever_cannot_stop_the_dials_to_it() {
         ),
         (at + 100, Close("s0"), ""),
         (at + 300, Wait, "dial 11"),
-        (at + 300, PeerOut("b", 11), "admit b; admit b; peer 11 by b as Trusted"),
+        (at + 300, PeerOut("b", 11), "greet b; peer 11 by b as Trusted"),
         // Candidates are dialed as well.
         (at + 301, Accept("x", "203.0.113.9"), "proceed x"),
-        (at + 301, Identify("x", 12), "admit x"),
+        (at + 301, Identify("x", 12), "greet x"),
         (at + 301, Candidate(12), "dial 12; want 5"),
     ]);
 }
@@ -472,12 +468,12 @@ fn a_node_that_comes_while_its_name_is_looked_up_is_not_dialed() {
     World::new(config(small())).play(&[
         (0, AddStaticAt(11, "example.org:1"), "accepting; want 6; resolve example.org"),
         (0, Accept("a", "192.0.2.1"), "proceed a"),
-        (0, Identify("a", 11), "admit a"),
+        (0, Identify("a", 11), "greet a"),
         (1, Resolved(&["192.0.2.2", "192.0.2.1"]), ""),
-        (1, Ready("a"), "admit a; peer 11 by a as Static"),
+        (1, Ready("a"), "peer 11 by a as Static"),
         (99, Close("a"), "dropped 11 by a; resolve example.org"),
         // Or becomes a peer: the answer is not waited for.
-        (99, PeerIn("b", 11), "proceed b; admit b; admit b; peer 11 by b as Static"),
+        (99, PeerIn("b", 11), "proceed b; greet b; peer 11 by b as Static"),
         (99, Resolved(&["192.0.2.1"]), ""),
     ]);
 }
@@ -487,12 +483,12 @@ fn a_name_whose_node_seemed_to_come_is_looked_up_again_after_a_while() {
     World::new(config(small())).play(&[
         (0, AddStaticAt(11, "example.org:1"), "accepting; want 6; resolve example.org"),
         (0, Accept("a", "192.0.2.1"), "proceed a"),
-        (0, Identify("a", 11), "admit a"),
+        (0, Identify("a", 11), "greet a"),
         // Not at once: whoever holds the connection would have us ask without end.
         (1, Resolved(&["192.0.2.1"]), ""),
         (9, Close("a"), ""),
         (35, Accept("b", "192.0.2.1"), "proceed b"),
-        (35, Identify("b", 11), "admit b"),
+        (35, Identify("b", 11), "greet b"),
         (36, Wait, "resolve example.org"),
         // The name has moved: whoever has the old address is a stranger now.
         (36, Resolved(&["192.0.2.7"]), "dial 11 at 192.0.2.7:1"),
@@ -503,7 +499,7 @@ fn a_name_whose_node_seemed_to_come_is_looked_up_again_after_a_while() {
 fn a_stranger_who_claims_the_key_of_a_node_with_a_name_cannot_stop_the_dial() {
     World::new(config(small())).play(&[
         (0, Accept("a", "203.0.113.1"), "accepting; want 6; proceed a"),
-        (0, Identify("a", 11), "admit a"),
+        (0, Identify("a", 11), "greet a"),
         (0, AddStaticAt(11, "example.org:1"), "resolve example.org"),
         (1, Resolved(&["192.0.2.1"]), "dial 11 at 192.0.2.1:1"),
     ]);
@@ -514,21 +510,13 @@ fn a_stranger_who_claims_the_key_of_a_node_with_a_name_cannot_stop_the_dial() {
 fn a_dial_in_flight_is_cancelled_when_its_node_becomes_a_peer() {
     World::new(config(small())).play(&[
         (0, Candidate(11), "accepting; want 6; dial 11; want 5"),
-        (
-            0,
-            PeerIn("a", 11),
-            "proceed a; admit a; admit a; peer 11 by a as Inbound; cancel 11; want 6",
-        ),
+        (0, PeerIn("a", 11), "proceed a; greet a; peer 11 by a as Inbound; cancel 11; want 6"),
         // Nobody hears of the failure.
         (1, DialErr(11), ""),
         // Or it came too late.
         (40, Close("a"), "dropped 11 by a"),
         (40, Candidate(11), "dial 11; want 5"),
-        (
-            40,
-            PeerIn("b", 11),
-            "proceed b; admit b; admit b; peer 11 by b as Inbound; cancel 11; want 6",
-        ),
+        (40, PeerIn("b", 11), "proceed b; greet b; peer 11 by b as Inbound; cancel 11; want 6"),
         (41, DialOk(11, "c"), "end c: already connected"),
         (41, Identify("c", 11), ""),
         (42, Close("c"), ""),
@@ -544,7 +532,7 @@ fn without_dialing_nothing_is_dialed_and_all_slots_are_inbound() {
         (0, Wait, "accepting; want 0"),
         (0, Candidate(12), "want 0"),
         (500, AddStatic(13), ""),
-        (500, PeerIn("a", 11), "proceed a; admit a; admit a; peer 11 by a as Static"),
+        (500, PeerIn("a", 11), "proceed a; greet a; peer 11 by a as Static"),
     ]);
     for (n, conn) in (21..30).zip(["b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
         world.act(&PeerIn(conn, n));

@@ -14,14 +14,10 @@ fn small() -> Limits {
 #[test]
 fn a_new_policy_ends_the_connections_that_it_forbids_and_no_others() {
     World::new(config(small())).play(&[
-        (
-            0,
-            PeerIn("a", 11),
-            "accepting; want 6; proceed a; admit a; admit a; peer 11 by a as Inbound",
-        ),
+        (0, PeerIn("a", 11), "accepting; want 6; proceed a; greet a; peer 11 by a as Inbound"),
         // At the first checkpoint, before it, and nowhere.
         (0, AcceptOf("b", 12), "proceed b"),
-        (0, Identify("b", 12), "admit b"),
+        (0, Identify("b", 12), "greet b"),
         (0, Accept("c", "127.0.0.1"), "proceed c"),
         (0, Stream("d", None), ""),
         (
@@ -29,7 +25,7 @@ fn a_new_policy_ends_the_connections_that_it_forbids_and_no_others() {
             Policy(Some("10.0.0.0/8")),
             "end a: disconnect requested; end c: disconnect requested; policy 10.0.0.0/8",
         ),
-        (1, Ready("b"), "admit b; peer 12 by b as Inbound"),
+        (1, Ready("b"), "peer 12 by b as Inbound"),
         (1, Close("a"), "dropped 11 by a"),
         (1, Close("c"), ""),
         (2, Accept("e", "127.0.0.1"), "refuse e: its address is outside the net restriction"),
@@ -38,7 +34,7 @@ fn a_new_policy_ends_the_connections_that_it_forbids_and_no_others() {
         (4, Policy(None), "policy of everybody"),
         (4, Accept("f", "127.0.0.1"), "proceed f"),
         // The stream has been there all along.
-        (4, Identify("d", 13), "admit d"),
+        (4, Identify("d", 13), "greet d"),
     ]);
 }
 

@@ -16,20 +16,16 @@ fn small() -> Limits {
 fn a_full_server_takes_trusted_nodes_only() {
     let trusted = vec![id(31)];
     World::new(config(small()).with_trusted(trusted)).play(&[
-        (
-            0,
-            PeerIn("a", 11),
-            "accepting; want 2; proceed a; admit a; admit a; peer 11 by a as Inbound",
-        ),
-        (0, PeerIn("b", 12), "proceed b; admit b; admit b; peer 12 by b as Inbound"),
+        (0, PeerIn("a", 11), "accepting; want 2; proceed a; greet a; peer 11 by a as Inbound"),
+        (0, PeerIn("b", 12), "proceed b; greet b; peer 12 by b as Inbound"),
         (0, Accept("c", "127.0.0.1"), "proceed c"),
         (0, Identify("c", 13), "reject c: too many peers"),
         (0, Close("c"), ""),
-        (1, PeerIn("d", 31), "proceed d; admit d; admit d; peer 31 by d as Trusted"),
+        (1, PeerIn("d", 31), "proceed d; greet d; peer 31 by d as Trusted"),
         // Trust that is given and taken moves a connected peer between the slots.
         (2, AddTrusted(11), "slot of 11: Trusted"),
         (2, AddTrusted(11), ""),
-        (2, PeerIn("e", 14), "proceed e; admit e; admit e; peer 14 by e as Inbound"),
+        (2, PeerIn("e", 14), "proceed e; greet e; peer 14 by e as Inbound"),
         // Over the cap now: it stays, and nobody else comes.
         (3, RemoveTrusted(11), "slot of 11: Inbound; want 0"),
         (3, Close("b"), "dropped 12 by b; want 2"),
@@ -51,12 +47,12 @@ fn a_server_without_slots_takes_trusted_and_static_nodes_only() {
         (0, Accept("a", "127.0.0.1"), "accepting; want 0; proceed a"),
         (0, Identify("a", 11), "reject a: too many peers"),
         (0, AddTrusted(12), ""),
-        (0, PeerIn("b", 12), "proceed b; admit b; admit b; peer 12 by b as Trusted"),
+        (0, PeerIn("b", 12), "proceed b; greet b; peer 12 by b as Trusted"),
         (0, AddStatic(13), "dial 13"),
-        (0, PeerOut("c", 13), "admit c; admit c; peer 13 by c as Static"),
+        (0, PeerOut("c", 13), "greet c; peer 13 by c as Static"),
         // Whoever dials.
         (99, Close("c"), "dropped 13 by c; dial 13"),
-        (99, PeerIn("d", 13), "proceed d; admit d; admit d; peer 13 by d as Static; cancel 13"),
+        (99, PeerIn("d", 13), "proceed d; greet d; peer 13 by d as Static; cancel 13"),
     ]);
 }
 
@@ -70,21 +66,17 @@ fn trusted_and_static_peers_never_starve_ordinary_ones() {
         world.act(&PeerIn(conn, n));
     }
     world.play(&[
-        (1, PeerIn("g", 11), "proceed g; admit g; admit g; peer 11 by g as Inbound"),
-        (1, PeerIn("h", 12), "proceed h; admit h; admit h; peer 12 by h as Inbound"),
+        (1, PeerIn("g", 11), "proceed g; greet g; peer 11 by g as Inbound"),
+        (1, PeerIn("h", 12), "proceed h; greet h; peer 12 by h as Inbound"),
         (1, Candidate(13), "dial 13; want 1"),
-        (1, PeerOut("i", 13), "admit i; admit i; peer 13 by i as Dialed; want 0"),
+        (1, PeerOut("i", 13), "greet i; peer 13 by i as Dialed; want 0"),
     ]);
 }
 
 #[test]
 fn becoming_static_moves_a_connected_peer_to_a_slot_of_its_own() {
     World::new(config(small())).play(&[
-        (
-            0,
-            PeerIn("a", 11),
-            "accepting; want 2; proceed a; admit a; admit a; peer 11 by a as Inbound",
-        ),
+        (0, PeerIn("a", 11), "accepting; want 2; proceed a; greet a; peer 11 by a as Inbound"),
         (0, AddStatic(11), "slot of 11: Static"),
         (0, AddTrusted(11), "slot of 11: Trusted"),
         (0, RemoveTrusted(11), "slot of 11: Static"),
@@ -97,9 +89,9 @@ fn both_checkpoints_ask_the_same() {
     World::new(config(limits().with_max_peers(2))).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 2; proceed a"),
         (0, Accept("b", "127.0.0.1"), "proceed b"),
-        (0, Identify("a", 11), "admit a"),
-        (0, Identify("b", 12), "admit b"),
-        (0, Ready("a"), "admit a; peer 11 by a as Inbound"),
+        (0, Identify("a", 11), "greet a"),
+        (0, Identify("b", 12), "greet b"),
+        (0, Ready("a"), "peer 11 by a as Inbound"),
         (0, Ready("b"), "reject b: too many peers"),
         (0, Close("b"), ""),
     ]);
@@ -110,7 +102,7 @@ fn both_checkpoints_ask_the_same() {
 fn connections_are_rejected_with_the_reason_that_fits() {
     World::new(config(limits())).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
-        (0, Identify("a", 11), "admit a"),
+        (0, Identify("a", 11), "greet a"),
         (0, ReadyUseless("a"), "reject a: useless peer"),
         (0, Accept("b", "127.0.0.1"), "proceed b"),
         (0, Identify("b", 1), "reject b: connected to self"),
@@ -122,7 +114,7 @@ fn connections_are_rejected_with_the_reason_that_fits() {
             Close("c"),
             "12 failed: handshake failed: we disconnected: the connection was lost; want 32",
         ),
-        (0, PeerIn("d", 14), "proceed d; admit d; admit d; peer 14 by d as Inbound"),
+        (0, PeerIn("d", 14), "proceed d; greet d; peer 14 by d as Inbound"),
         (0, Accept("e", "127.0.0.1"), "proceed e"),
         (0, Identify("e", 14), "reject e: already connected"),
         (0, Close("e"), ""),
@@ -140,8 +132,8 @@ fn a_server_without_protocols_finds_nobody_useless() {
     let config = config(limits()).with_require_shared_capability(false);
     World::new(config).play(&[
         (0, Accept("a", "127.0.0.1"), "accepting; want 32; proceed a"),
-        (0, Identify("a", 11), "admit a"),
-        (0, ReadyUseless("a"), "admit a; peer 11 by a as Inbound"),
+        (0, Identify("a", 11), "greet a"),
+        (0, ReadyUseless("a"), "peer 11 by a as Inbound"),
     ]);
 }
 
@@ -150,7 +142,7 @@ fn a_server_without_protocols_finds_nobody_useless() {
 fn removing_a_static_node_disconnects_it_and_it_is_dropped_once_it_has_gone() {
     World::new(config(small())).play(&[
         (0, AddStatic(11), "accepting; want 2; dial 11"),
-        (0, PeerOut("a", 11), "admit a; admit a; peer 11 by a as Static"),
+        (0, PeerOut("a", 11), "greet a; peer 11 by a as Static"),
         (70, RemoveStatic(11), "end a: disconnect requested"),
         (70, RemoveStatic(11), ""),
         (70, Disconnect(11), ""),
@@ -159,7 +151,7 @@ fn removing_a_static_node_disconnects_it_and_it_is_dropped_once_it_has_gone() {
         (71, Close("a"), "dropped 11 by a"),
         // Not redialed, and not banned; a trusted node stays trusted.
         (500, Wait, ""),
-        (500, PeerIn("b", 11), "proceed b; admit b; admit b; peer 11 by b as Trusted"),
+        (500, PeerIn("b", 11), "proceed b; greet b; peer 11 by b as Trusted"),
         // A peer that never was static is disconnected as well.
         (501, RemoveStatic(11), "end b: disconnect requested"),
     ]);
@@ -168,23 +160,19 @@ fn removing_a_static_node_disconnects_it_and_it_is_dropped_once_it_has_gone() {
 #[test]
 fn disconnecting_ends_every_connection_to_the_node_once() {
     World::new(config(small())).play(&[
-        (
-            0,
-            PeerIn("a", 11),
-            "accepting; want 2; proceed a; admit a; admit a; peer 11 by a as Inbound",
-        ),
+        (0, PeerIn("a", 11), "accepting; want 2; proceed a; greet a; peer 11 by a as Inbound"),
         (0, Disconnect(11), "end a: subprotocol reason"),
         (0, Disconnect(11), ""),
         (0, Disconnect(12), ""),
         (0, Close("a"), "dropped 11 by a"),
         (0, Accept("b", "127.0.0.1"), "proceed b"),
-        (0, Identify("b", 11), "admit b"),
+        (0, Identify("b", 11), "greet b"),
         (0, Disconnect(11), "end b: subprotocol reason"),
         (0, Ready("b"), ""),
         (0, Close("b"), ""),
         // A static node comes back.
         (100, AddStatic(11), "dial 11"),
-        (100, PeerOut("c", 11), "admit c; admit c; peer 11 by c as Static"),
+        (100, PeerOut("c", 11), "greet c; peer 11 by c as Static"),
         (200, Disconnect(11), "end c: subprotocol reason"),
         (200, Close("c"), "dropped 11 by c; dial 11"),
     ]);
@@ -211,8 +199,8 @@ fn the_listener_pauses_while_all_handshakes_are_taken() {
         // One that was on its way.
         (0, Accept("c", "127.0.0.1"), "refuse c: too many handshakes are under way"),
         // The place is free once the connection is a peer ...
-        (0, Identify("a", 11), "admit a"),
-        (0, Ready("a"), "admit a; peer 11 by a as Inbound; accepting"),
+        (0, Identify("a", 11), "greet a"),
+        (0, Ready("a"), "peer 11 by a as Inbound; accepting"),
         (0, Accept("d", "127.0.0.1"), "proceed d; not accepting"),
         // ... or has closed; one that was rejected still has a socket until then.
         (0, Identify("b", 1), "reject b: connected to self"),
@@ -227,11 +215,11 @@ fn streams_pass_the_checkpoints_but_neither_throttle_nor_bound() {
     let policy = Policy::default().with_net_restrict(net_restrict);
     World::new(config(limits).with_policy(policy)).play(&[
         (0, Stream("a", None), "not accepting; want 32"),
-        (0, Identify("a", 11), "admit a"),
-        (0, Ready("a"), "admit a; peer 11 by a as Inbound"),
+        (0, Identify("a", 11), "greet a"),
+        (0, Ready("a"), "peer 11 by a as Inbound"),
         (0, Stream("b", Some(12)), ""),
-        (0, Identify("b", 12), "admit b"),
-        (0, Ready("b"), "admit b; peer 12 by b as Dialed; want 30"),
+        (0, Identify("b", 12), "greet b"),
+        (0, Ready("b"), "peer 12 by b as Dialed; want 30"),
         (0, Stream("c", Some(13)), ""),
         (0, Identify("c", 14), "reject c: unexpected identity"),
         (0, Stream("d", None), ""),
@@ -243,11 +231,7 @@ fn streams_pass_the_checkpoints_but_neither_throttle_nor_bound() {
 #[test]
 fn stopping_says_goodbye_to_everybody_and_waits_for_every_connection() {
     World::new(config(limits())).play(&[
-        (
-            0,
-            PeerIn("a", 11),
-            "accepting; want 32; proceed a; admit a; admit a; peer 11 by a as Inbound",
-        ),
+        (0, PeerIn("a", 11), "accepting; want 32; proceed a; greet a; peer 11 by a as Inbound"),
         (0, Accept("b", "127.0.0.1"), "proceed b"),
         (0, Candidate(12), "dial 12; want 31"),
         (0, Candidate(13), "dial 13; want 30"),
@@ -325,13 +309,9 @@ fn the_preferred_of_two_connections_ends_the_other_and_takes_its_place() {
         (0, Candidate(d), &format!("accepting; want 2; dial {d}; want 1")),
         (0, DialOk(d, "a"), ""),
         (0, AcceptOf("b", d), "proceed b"),
-        (0, Identify("b", d), "admit b"),
-        (0, Identify("a", d), "admit a"),
-        (
-            0,
-            Ready("a"),
-            &format!("end b: already connected; admit a; peer {d} by a as Dialed; want 0"),
-        ),
+        (0, Identify("b", d), "greet b"),
+        (0, Identify("a", d), "greet a"),
+        (0, Ready("a"), &format!("end b: already connected; peer {d} by a as Dialed; want 0")),
         (0, Ready("b"), ""),
         (0, Close("b"), ""),
         // The other is a peer: its protocols end, and its slot goes to the heir.
@@ -339,32 +319,26 @@ fn the_preferred_of_two_connections_ends_the_other_and_takes_its_place() {
         (40, Candidate(u), &format!("dial {u}; want 1")),
         (40, DialOk(u, "c"), ""),
         (40, Accept("e", "127.0.0.1"), "proceed e"),
-        (40, Identify("c", u), "admit c"),
-        (40, Ready("c"), &format!("admit c; peer {u} by c as Dialed; want 0")),
-        (40, Identify("e", u), "admit e"),
+        (40, Identify("c", u), "greet c"),
+        (40, Ready("c"), &format!("peer {u} by c as Dialed; want 0")),
+        (40, Identify("e", u), "greet e"),
         (
             40,
             Ready("e"),
-            &format!(
-                "end c: already connected; dropped {u} by c; admit e; peer {u} by e as Dialed"
-            ),
+            &format!("end c: already connected; dropped {u} by c; peer {u} by e as Dialed"),
         ),
         (40, Close("c"), ""),
         (50, Close("e"), &format!("dropped {u} by e; want 2")),
         // The one that is not preferred is refused at once.
         (90, Candidate(d), &format!("dial {d}; want 1")),
         (90, DialOk(d, "f"), ""),
-        (90, Identify("f", d), "admit f"),
+        (90, Identify("f", d), "greet f"),
         (90, AcceptOf("g", d), "proceed g"),
         (90, Identify("g", d), "reject g: already connected"),
         // Unless it comes from elsewhere, and may be anybody's; then as soon as the other is ready.
         (90, Accept("h", "10.9.9.9"), "proceed h"),
-        (90, Identify("h", d), "admit h"),
-        (
-            90,
-            Ready("f"),
-            &format!("end h: already connected; admit f; peer {d} by f as Dialed; want 0"),
-        ),
+        (90, Identify("h", d), "greet h"),
+        (90, Ready("f"), &format!("end h: already connected; peer {d} by f as Dialed; want 0")),
     ]);
 }
 
@@ -379,17 +353,17 @@ fn a_stranger_who_claims_a_nodes_key_cannot_have_our_connection_to_it_refused() 
         world.play(&[
             (0, AddStatic(n), &format!("accepting; want 2; dial {n}")),
             (0, Accept("s", "203.0.113.1"), "proceed s"),
-            (0, Identify("s", n), "admit s"),
+            (0, Identify("s", n), "greet s"),
             (0, DialOk(n, "a"), ""),
             (0, Accept("t", "10.9.9.9"), "proceed t"),
-            (0, Identify("t", n), "admit t"),
-            (0, Identify("a", n), "admit a"),
+            (0, Identify("t", n), "greet t"),
+            (0, Identify("a", n), "greet a"),
             // As a pipe has no address, it proves nothing by it.
             (0, Stream("u", None), ""),
-            (0, Identify("u", n), "admit u"),
+            (0, Identify("u", n), "greet u"),
         ]);
         let lines = world.act(&Ready("a")).join("; ");
-        assert!(lines.ends_with(&format!("admit a; peer {n} by a as Static")), "{lines}");
+        assert!(lines.ends_with(&format!("peer {n} by a as Static")), "{lines}");
         // It ends well or badly without a change to the peer.
         for conn in ["s", "t", "u"] {
             let lines = world.act(&Close(conn)).join("; ");
@@ -410,8 +384,8 @@ fn a_stranger_who_claims_a_nodes_key_cannot_keep_the_node_out() {
     {
         World::new(config(small())).play(&[
             (0, Accept("s", "203.0.113.1"), "accepting; want 2; proceed s"),
-            (0, Identify("s", n), "admit s"),
-            (0, PeerIn("a", n), &format!("proceed a; admit a; admit a; peer {n} by a as Inbound")),
+            (0, Identify("s", n), "greet s"),
+            (0, PeerIn("a", n), &format!("proceed a; greet a; peer {n} by a as Inbound")),
             (1, Accept("t", "203.0.114.1"), "proceed t"),
             (1, Identify("t", n), "reject t: already connected"),
             (2, Close("s"), ""),

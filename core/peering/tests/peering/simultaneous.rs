@@ -253,18 +253,17 @@ impl Pair {
     }
 
     fn tell(&mut self, at: usize, input: Input) {
-        let first = matches!(input, Input::Identified { .. });
         self.servers[at].handle_input(Now::default(), input);
         while let Some(output) = self.servers[at].poll_output() {
             match output {
                 Output::Dial { dial, .. } => self.links[at].dial = Some(dial),
                 Output::CancelDial { .. } => self.links[at].cancel = true,
                 // Nobody who can read it is there.
-                Output::Admit { conn }
+                Output::Greet { conn }
                 | Output::Reject { conn, .. }
                 | Output::Disconnect { conn, .. }
                     if conn == stranger(at) => {}
-                Output::Admit { conn } if first => {
+                Output::Greet { conn } => {
                     self.send(usize::try_from(conn.0).unwrap(), at, Message::Hello);
                 }
                 Output::Reject { conn, reason } | Output::Disconnect { conn, reason } => {
@@ -273,7 +272,17 @@ impl Pair {
                     self.send(link, at, Message::Disconnect(reason));
                 }
                 Output::Refuse { .. } => unreachable!("because these addresses are local"),
-                _ => {}
+                Output::Accepting(_)
+                | Output::Begin { .. }
+                | Output::DialFailed { .. }
+                | Output::Locate { .. }
+                | Output::PeerAdded { .. }
+                | Output::PeerDropped { .. }
+                | Output::PolicyChanged { .. }
+                | Output::Resolve { .. }
+                | Output::SlotChanged { .. }
+                | Output::Stopped
+                | Output::WantCandidates { .. } => {}
             }
         }
     }

@@ -1,12 +1,16 @@
 //! A driver for tests: nodes are small numbers, connections have names, and outputs are text, so
 //! that rounds can be written as data.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId};
 use peerage_peering::{
-    Backoff, Config, Limits, Server, Throttle,
+    Backoff, Config, Limits, Peer, Role, Server, Throttle,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
@@ -52,6 +56,9 @@ pub(crate) struct World {
     pub(crate) seconds: u64,
     numbers: Numbers,
     conns: BTreeMap<&'static str, ConnId>,
+    accepted: BTreeSet<ConnId>,
+    /// Dialed connections and streams whose handshake has begun, as which end.
+    begun: BTreeMap<ConnId, Role>,
     dials: BTreeMap<u8, DialId>,
     resolve: Option<ResolveId>,
     locate: Option<LocateId>,
@@ -85,6 +92,8 @@ impl World {
             seconds: 0,
             numbers: Numbers::of(1..=60),
             conns: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            begun: BTreeMap::new(),
             dials: BTreeMap::new(),
             resolve: None,
             locate: None,
@@ -107,11 +116,13 @@ impl World {
             Do::Accept(conn, remote) => {
                 let conn = self.conn(conn);
                 let remote = SocketAddr::new(remote.parse().unwrap(), 50_000);
+                self.accepted.insert(conn);
                 self.tell(Input::Accepted { conn, remote })
             }
             Do::AcceptOf(conn, n) => {
                 let conn = self.conn(conn);
                 let remote = SocketAddr::new(endpoint(n).ip(), 50_000);
+                self.accepted.insert(conn);
                 self.tell(Input::Accepted { conn, remote })
             }
             Do::AddKey(n) => self.tell(Input::AddStatic { node: Node::new(key(n)) }),
@@ -129,7 +140,10 @@ impl World {
             Do::DialOk(n, conn) => {
                 let conn = self.conn(conn);
                 let dial = self.dials[&n];
-                self.tell(Input::DialSucceeded { dial, conn, remote: endpoint(n) })
+                let lines = self.tell(Input::DialSucceeded { dial, conn, remote: endpoint(n) });
+                let role = Role::Initiator { remote: key(n) };
+                assert_eq!(self.begun.get(&conn), Some(&role), "{conn:?} does not begin");
+                lines
             }
             Do::DialErr(n) => {
                 let dial = self.dials[&n];
@@ -175,7 +189,12 @@ impl World {
             Do::Stop => self.tell(Input::Stop),
             Do::Stream(conn, dialed) => {
                 let conn = self.conn(conn);
-                self.tell(Input::Stream { conn, dialed: dialed.map(id) })
+                let remote = dialed.map(|n| Role::Initiator { remote: key(n) });
+                let role = remote.unwrap_or(Role::Recipient);
+                let lines = self.tell(Input::Stream { conn, role });
+                let is_refused = lines.iter().any(|line| line.starts_with("refuse"));
+                assert_eq!(self.begun.get(&conn), (!is_refused).then_some(&role), "{lines:?}");
+                lines
             }
             Do::Wait => Vec::new(),
         }
@@ -220,16 +239,23 @@ impl World {
     fn drain(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(output) = self.server.poll_output() {
-            lines.push(self.line(output));
+            lines.extend(self.line(output));
         }
         lines
     }
 
-    fn line(&mut self, output: Output) -> String {
-        match output {
+    /// What the rounds read; nothing for what every dial and every stream begins with.
+    fn line(&mut self, output: Output) -> Option<String> {
+        Some(match output {
             Output::Accepting(true) => "accepting".into(),
             Output::Accepting(false) => "not accepting".into(),
-            Output::Admit { conn } => format!("admit {}", self.name(conn)),
+            Output::Begin { conn, role: Role::Recipient } if self.accepted.contains(&conn) => {
+                format!("proceed {}", self.name(conn))
+            }
+            Output::Begin { conn, role } => {
+                self.begun.insert(conn, role);
+                return None;
+            }
             Output::CancelDial { dial } => {
                 let (n, _) = self.dials.iter().find(|(_, of)| **of == dial).unwrap();
                 format!("cancel {n}")
@@ -259,11 +285,12 @@ impl World {
                 format!("{} failed: {why}{retry}", self.number(&id))
             }
             Output::Disconnect { conn, reason } => format!("end {}: {reason}", self.name(conn)),
+            Output::Greet { conn } => format!("greet {}", self.name(conn)),
             Output::Locate { locate, key } => {
                 self.locate = Some(locate);
                 format!("locate {}", self.number(&key.id()))
             }
-            Output::PeerAdded { conn, id, slot } => {
+            Output::PeerAdded { id, peer: Peer { conn, slot, .. }, .. } => {
                 format!("peer {} by {} as {slot:?}", self.number(&id), self.name(conn))
             }
             Output::PeerDropped { conn, id, .. } => {
@@ -273,8 +300,7 @@ impl World {
                 Some(networks) => format!("policy {networks}"),
                 None => "policy of everybody".into(),
             },
-            Output::Proceed { conn } => format!("proceed {}", self.name(conn)),
-            Output::Refuse { conn, why } => format!("refuse {}: {why}", self.name(conn)),
+            Output::Refuse { conn, why, .. } => format!("refuse {}: {why}", self.name(conn)),
             Output::Reject { conn, reason } => format!("reject {}: {reason}", self.name(conn)),
             Output::Resolve { resolve, host } => {
                 self.resolve = Some(resolve);
@@ -285,6 +311,6 @@ impl World {
             }
             Output::Stopped => "stopped".into(),
             Output::WantCandidates { count } => format!("want {count}"),
-        }
+        })
     }
 }

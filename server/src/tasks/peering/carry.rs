@@ -6,13 +6,13 @@ use futures_util::FutureExt as _;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
-    NamesInput, NamesOutput, Slot,
-    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
+    NamesInput, NamesOutput, Origin, Peer as Admitted,
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Conn, Dialing, Entering, Progress, Stage, Task};
+use super::{Conn, Entering, Hellos, Progress, Task};
 use crate::{
     channel::Channel,
     dialer::{BoxedStream, DialRequest, Dialed, Direction},
@@ -44,9 +44,9 @@ impl Task {
             Output::Accepting(accepting) => {
                 self.accepting.send_replace(accepting);
             }
-            Output::Admit { conn } => self.admit(conn),
+            Output::Begin { conn, role } => self.begin(conn, role),
             Output::CancelDial { dial } => {
-                if let Some(Dialing { task, .. }) = self.dials.remove(&dial) {
+                if let Some(task) = self.dials.remove(&dial) {
                     task.abort();
                     self.input(Input::DialFailed { dial, why: DialError::Cancelled });
                 }
@@ -65,21 +65,14 @@ impl Task {
                     None => {}
                 }
             }
+            Output::Greet { conn } => self.greet(conn),
             Output::Locate { locate, key } => self.locate(locate, key),
-            Output::PeerAdded { conn, id, slot } => self.add_peer(conn, id, slot),
+            Output::PeerAdded { id, peer, remote } => self.add_peer(id, peer, remote),
             Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),
             Output::PolicyChanged { policy } => {
                 self.policy.send_replace(policy);
             }
-            Output::Proceed { conn } => self.proceed(conn),
-            Output::Refuse { conn, why } => {
-                if let Some(Conn::Entering(entering)) = self.conns.remove(&conn)
-                    && let Some(remote) = entering.remote
-                {
-                    tracing::debug!(%remote, %why, "connection refused");
-                    self.publish(Event::Refused { remote, why });
-                }
-            }
+            Output::Refuse { conn, remote, why } => self.refuse(conn, remote, why),
             Output::Resolve { resolve, host } => {
                 self.on_names(NamesInput::Resolve { resolve, host });
             }
@@ -102,33 +95,19 @@ impl Task {
 
     pub(super) fn on_accepted(&mut self, Incoming { stream, remote }: Incoming) {
         let local = stream.local_addr().ok();
-        let stage = Stage::Accepted(Box::new(stream));
-        let conn = self.add_conn(Entering {
-            inbound: true,
-            remote: Some(remote),
-            local,
-            mailbox: Arc::new(Mailbox::new()),
-            stage,
-            done: None,
-        });
+        let conn = self.add_conn(Box::new(stream), local, None);
         self.input(Input::Accepted { conn, remote });
     }
 
     pub(super) fn on_dialed(&mut self, dial: DialId, result: Result<Dialed, DialError>) {
         // A dial that is not known was cancelled while its answer was on the way.
-        let Some(Dialing { key, .. }) = self.dials.remove(&dial) else { return };
+        if self.dials.remove(&dial).is_none() {
+            return;
+        }
         match result {
             Ok(Dialed { stream, remote, local }) => {
-                let conn = self.add_conn(Entering {
-                    inbound: false,
-                    remote: Some(remote),
-                    local,
-                    mailbox: Arc::new(Mailbox::new()),
-                    stage: Stage::Shaking,
-                    done: None,
-                });
+                let conn = self.add_conn(stream, local, None);
                 self.input(Input::DialSucceeded { dial, conn, remote });
-                self.spawn_connection(conn, stream, Role::Initiator { remote: key });
             }
             Err(why) => self.input(Input::DialFailed { dial, why }),
         }
@@ -140,42 +119,30 @@ impl Task {
         direction: Direction,
         done: oneshot::Sender<Result<NodeId, ConnectError>>,
     ) {
-        if !matches!(self.progress, Progress::Running) {
-            // Dropping `done` says that the server has stopped.
-            return;
-        }
-        let (role, dialed) = match direction {
-            Direction::Inbound => (Role::Recipient, None),
-            Direction::Outbound(remote) => (Role::Initiator { remote }, Some(remote.id())),
+        let conn = self.add_conn(stream, None, Some(done));
+        let role = match direction {
+            Direction::Inbound => Role::Recipient,
+            Direction::Outbound(remote) => Role::Initiator { remote },
         };
-        let conn = self.add_conn(Entering {
-            inbound: dialed.is_none(),
-            remote: None,
-            local: None,
-            mailbox: Arc::new(Mailbox::new()),
-            stage: Stage::Shaking,
-            done: Some(done),
-        });
-        self.input(Input::Stream { conn, dialed });
-        self.spawn_connection(conn, stream, role);
+        self.input(Input::Stream { conn, role });
     }
 
-    fn add_conn(&mut self, entering: Entering) -> ConnId {
+    fn add_conn(
+        &mut self,
+        stream: BoxedStream,
+        local: Option<SocketAddr>,
+        done: Option<oneshot::Sender<Result<NodeId, ConnectError>>>,
+    ) -> ConnId {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
+        let entering = Entering { local, mailbox: Arc::new(Mailbox::new()), done };
         self.conns.insert(conn, Conn::Entering(Box::new(entering)));
+        self.streams.insert(conn, stream);
         conn
     }
 
-    fn proceed(&mut self, conn: ConnId) {
-        let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) else { return };
-        match std::mem::replace(&mut entering.stage, Stage::Shaking) {
-            Stage::Accepted(stream) => self.spawn_connection(conn, stream, Role::Recipient),
-            stage => entering.stage = stage,
-        }
-    }
-
-    fn spawn_connection(&mut self, conn: ConnId, stream: BoxedStream, role: Role) {
+    fn begin(&mut self, conn: ConnId, role: Role) {
+        let Some(stream) = self.streams.remove(&conn) else { return };
         let Some(Conn::Entering(entering)) = self.conns.get(&conn) else { return };
         self.tasks.spawn(connection::Task::new(Connecting {
             conn,
@@ -187,40 +154,42 @@ impl Task {
         }));
     }
 
-    fn admit(&mut self, conn: ConnId) {
-        let Some(Conn::Entering(entering)) = self.conns.get_mut(&conn) else { return };
-        match std::mem::replace(&mut entering.stage, Stage::Shaking) {
-            Stage::Identified(key) => {
-                entering.stage = Stage::Identified(key);
-                entering.mailbox.admit(Admission::Greet);
-            }
-            Stage::Ready { key, hello, shared } => {
-                let limits = &self.connecting.config.lanes;
-                let (channels, lanes) = shared
-                    .iter()
-                    .map(|shared| {
-                        let (channel, lane) =
-                            Channel::connected(shared.capability, shared.length, limits);
-                        ((shared.local, channel), lane)
-                    })
-                    .unzip();
-                entering.stage = Stage::Admitted { key, hello, channels };
-                entering.mailbox.admit(Admission::Start(lanes));
-            }
-            stage => entering.stage = stage,
+    /// Drops what there is of a connection. Who brought its stream hears that by the drop.
+    fn refuse(&mut self, conn: ConnId, remote: Option<SocketAddr>, why: Refusal) {
+        self.conns.remove(&conn);
+        self.streams.remove(&conn);
+        if let Some(remote) = remote {
+            tracing::debug!(%remote, %why, "connection refused");
+            self.publish(Event::Refused { remote, why });
         }
     }
 
-    fn add_peer(&mut self, conn: ConnId, id: NodeId, slot: Slot) {
+    fn greet(&self, conn: ConnId) {
+        if let Some(Conn::Entering(entering)) = self.conns.get(&conn) {
+            entering.mailbox.admit(Admission::Greet);
+        }
+    }
+
+    fn add_peer(&mut self, id: NodeId, peer: Admitted, remote: Option<SocketAddr>) {
+        let Admitted { conn, key, origin, slot, .. } = peer;
+        let Some(Hellos { theirs, shared }) = self.hellos.remove(&conn) else { return };
         let Some(Conn::Entering(entering)) = self.conns.remove(&conn) else { return };
-        let Entering { inbound, remote, local, mailbox, stage, done } = *entering;
-        let Stage::Admitted { key, hello, channels } = stage else { return };
+        let Entering { local, mailbox, done } = *entering;
+        let limits = &self.connecting.config.lanes;
+        let (channels, lanes): (Vec<_>, Vec<_>) = shared
+            .iter()
+            .map(|shared| {
+                let (channel, lane) = Channel::connected(shared.capability, shared.length, limits);
+                ((shared.local, channel), lane)
+            })
+            .unzip();
+        mailbox.admit(Admission::Start(lanes));
         let about = About {
             key,
-            client: hello.client.into(),
-            capabilities: hello.capabilities.into(),
-            shared: channels.iter().map(|(_, channel)| channel.capability()).collect(),
-            inbound,
+            client: theirs.client.into(),
+            capabilities: theirs.capabilities.into(),
+            shared: shared.iter().map(|shared| shared.capability).collect(),
+            inbound: origin == Origin::Inbound,
             remote,
             local,
         };
@@ -272,7 +241,7 @@ impl Task {
             // Fails if the server has stopped meanwhile.
             let _ = tell.send(Notice::Dialed { dial, result });
         });
-        self.dials.insert(dial, Dialing { key, task });
+        self.dials.insert(dial, task);
     }
 
     fn locate(&mut self, locate: LocateId, key: PublicKey) {

@@ -258,6 +258,12 @@ impl Builder {
         let discovery =
             udp.map(|socket| discovery::Plan { socket: Socket::new(socket), config, about, seq });
 
+        // A server without protocols is there for handshakes: nobody is useless to it.
+        let require_shared_capability = !capabilities.is_empty();
+        let connection = peerage_rlpx::Config::new(self.key, self.client_name)
+            .with_capabilities(capabilities)
+            .with_listen_port(listen.map_or(0, |address| address.port()))
+            .with_timeouts(self.timeouts);
         let peering = peering::Plan {
             peering: peerage_peering::Config::new(record.id())
                 .with_limits(self.limits)
@@ -267,15 +273,8 @@ impl Builder {
                 .with_trusted([kept_trusted, self.trusted].concat())
                 .with_dialing(self.dialing && self.discovers != Discovers::Only)
                 .with_dial_timeout(self.dial_timeout)
-                // A server without protocols is there for handshakes: nobody is useless to it.
-                .with_require_shared_capability(!capabilities.is_empty()),
-            connection: peerage_rlpx::Config {
-                key: self.key,
-                client: self.client_name,
-                capabilities,
-                listen_port: listen.map_or(0, |address| address.port()),
-                timeouts: self.timeouts,
-            },
+                .with_require_shared_capability(require_shared_capability),
+            connection,
             protocols: protocols.into_iter().map(Arc::new).collect(),
             dialer: self.dialer,
             stop_timeout: self.stop_timeout,

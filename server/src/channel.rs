@@ -1,8 +1,8 @@
 //! The message channel of a protocol: what [`Protocol`](crate::Protocol) functions receive from and
 //! send to.
 //!
-//! Not here: frames, ids on the wire and snappy (`peerage-rlpx`); when messages are written
-//! (`connection`).
+//! Not here: frames, ids on the wire and snappy, how much may wait, and when messages are written
+//! (`peerage-rlpx`).
 
 use std::{
     collections::VecDeque,
@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use peerage_rlpx::Capability;
+use peerage_rlpx::{Capability, LaneLimits};
 
 use crate::tasks::queue::Queue;
 
@@ -23,27 +23,7 @@ use crate::tasks::queue::Queue;
 /// this size that cannot be compressed by as much ends the connection, as no frame can hold it.
 pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
 
-/// What one protocol may have waiting to be sent to one peer before `send` waits, in bytes.
-///
-/// Enough that the connection always finds two full writes waiting; small enough that what waits
-/// stays in the processor's cache.
-const OUTGOING_LIMIT: usize = 256 << 10;
-
-/// What one protocol may leave unread from one peer before the connection stops reading, in bytes.
-///
-/// One slow protocol stops the others of its connection when this is full, so there is more room
-/// than for sending: some hundreds of ordinary messages.
-const INCOMING_LIMIT: usize = 1 << 20;
-
-/// A message of a protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Message {
-    /// The message's id within its protocol: 0 to `length - 1`.
-    pub code: u64,
-    /// What it carries, decompressed; usually RLP.
-    pub payload: Bytes,
-}
+pub use peerage_rlpx::Message;
 
 /// Why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,16 +66,21 @@ impl Channel {
     pub fn pipe() -> (Self, Self) {
         let capability =
             Capability { name: "pipe".parse().expect("because it is a valid name"), version: 0 };
-        let (here, there) = (Queue::new(OUTGOING_LIMIT), Queue::new(OUTGOING_LIMIT));
+        let limit = LaneLimits::default().outgoing;
+        let (here, there) = (Queue::new(limit), Queue::new(limit));
         let (here, there) = (Arc::new(here), Arc::new(there));
         let one = Self::new(capability, u64::MAX, here.clone(), there.clone());
         (one, Self::new(capability, u64::MAX, there, here))
     }
 
     /// A channel, and the connection's end of it.
-    pub(crate) fn connected(capability: Capability, length: u64) -> (Self, Lane) {
-        let incoming = Arc::new(Queue::new(INCOMING_LIMIT));
-        let outgoing = Arc::new(Queue::new(OUTGOING_LIMIT));
+    pub(crate) fn connected(
+        capability: Capability,
+        length: u64,
+        limits: &LaneLimits,
+    ) -> (Self, Lane) {
+        let incoming = Arc::new(Queue::new(limits.incoming));
+        let outgoing = Arc::new(Queue::new(limits.outgoing));
         let channel = Self::new(capability, length, incoming.clone(), outgoing.clone());
         (channel, Lane { incoming, outgoing })
     }

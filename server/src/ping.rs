@@ -168,17 +168,11 @@ impl Wire {
         let mut capabilities: Vec<_> = options.capabilities.into_iter().map(claimed).collect();
         capabilities.sort_unstable();
         capabilities.dedup();
-        let config = Config {
-            key: options.key,
-            client: options.client_name,
-            capabilities,
-            listen_port: 0,
-            timeouts: Timeouts {
-                // The first ping is to go out at once; there is no second one.
-                ping_interval: Duration::from_nanos(1),
-                ..Timeouts::default()
-            },
-        };
+        // The first ping is to go out at once; there is no second one.
+        let timeouts = Timeouts::default().with_ping_interval(Duration::from_nanos(1));
+        let config = Config::new(options.key, options.client_name)
+            .with_capabilities(capabilities)
+            .with_timeouts(timeouts);
         let role = Role::Initiator { remote: *node.public_key() };
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("because a system that made our key has randomness");

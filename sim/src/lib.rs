@@ -16,7 +16,8 @@ pub use peerage_peering;
 pub use peerage_rlpx;
 
 pub use node::{
-    Bounds, Chat, Node, NodeFact, NodeSpec, Peer, Protocol, ProtocolIo, ProtocolSpec, Seen,
+    Bounds, Chat, Node, NodeFact, NodeSpec, OfferError, Peer, Protocol, ProtocolIo, ProtocolSpec,
+    Seen,
 };
 pub use world::{
     AcceptError, ConnectError, Crash, Fact, Faults, HostEvent, HostId, Io, Kind, LinkProfile, Mail,

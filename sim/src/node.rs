@@ -16,6 +16,7 @@ mod db;
 mod discovery;
 mod fact;
 mod host;
+mod lane;
 mod ledger;
 mod protocol;
 mod speak;
@@ -31,17 +32,18 @@ use peerage_peering::{
     Counts, Names, NamesInput, Server as Peering, Slot,
     envelope::{ConnId, DialId, Input, LocateId},
 };
-use peerage_rlpx::DisconnectReason;
+use peerage_rlpx::{DisconnectReason, Linger};
 
 pub use chat::Chat;
 pub use fact::NodeFact;
 pub(crate) use host::describe;
+pub use lane::OfferError;
 pub use ledger::Bounds;
 pub use protocol::{Peer, Protocol, ProtocolIo, ProtocolSpec};
 pub use spec::NodeSpec;
 
 use self::{carry::Dialing, conn::Conn, db::NodeDb, discovery::Discovery, protocol::Speaker};
-use crate::world::{HostEvent, Io, Kind, Read, Socket, Way};
+use crate::world::{HostEvent, Io, Kind, Socket, Way};
 
 /// A peer was added or dropped.
 const PEER: Kind = Kind::new(5, "peer");
@@ -111,8 +113,8 @@ pub struct Node {
     sockets: BTreeMap<Socket, ConnId>,
     dials: BTreeMap<DialId, Dialing>,
     dialed: BTreeMap<Socket, DialId>,
-    /// Streams whose goodbye is written, until the other end hangs up or this time has come.
-    leaving: BTreeMap<Socket, Instant>,
+    /// Streams whose goodbye is written, until the other end hangs up.
+    leaving: BTreeMap<Socket, Linger>,
     /// The connection of each peer, as the tasks were told.
     peers: BTreeMap<NodeId, (ConnId, Slot)>,
     next_conn: u64,
@@ -331,11 +333,11 @@ impl Node {
     /// Further addresses are dialed, streams that nobody hangs up are let go, and protocols speak.
     fn keep_house(&mut self, io: &mut Io<'_>) {
         let now = io.now().mono;
+        let is_over = |linger: &Linger| linger.deadline() <= now;
         let gone: Vec<Socket> =
-            self.leaving.iter().filter(|(_, until)| **until <= now).map(|(it, _)| *it).collect();
+            self.leaving.iter().filter(|(_, it)| is_over(it)).map(|(it, _)| *it).collect();
         for socket in gone {
-            self.leaving.remove(&socket);
-            io.close(socket);
+            self.on_leaving(io, socket);
         }
         self.race_dials(io);
         self.names.handle_timeout(io.now());
@@ -343,26 +345,11 @@ impl Node {
         self.accept(io);
         self.wake_protocols(io, now);
         let dials = self.dials.values().filter_map(|it| it.race.poll_timeout());
-        let leaving = self.leaving.values().copied();
+        let leaving = self.leaving.values().map(Linger::deadline);
         let accepting = Some(self.accept_again).filter(|at| *at > now);
         let others = accepting.into_iter().chain(self.next_protocol_wake());
         if let Some(due) = dials.chain(leaving).chain(others).min() {
             io.wake_by(token::HOUSE, due);
-        }
-    }
-
-    /// Reads and throws away what a leaving stream brings, to its end.
-    fn on_leaving(&mut self, io: &mut Io<'_>, socket: Socket) {
-        loop {
-            match io.read(socket, usize::MAX) {
-                Read::Bytes(_) => {}
-                Read::Nothing => return,
-                Read::End => {
-                    self.leaving.remove(&socket);
-                    io.close(socket);
-                    return;
-                }
-            }
         }
     }
 }

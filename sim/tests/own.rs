@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use peerage_machine::Instant;
 use peerage_sim::{
-    Chat, Crash, Fact, HostEvent, HostId, Io, Mail, NodeFact, NodeSpec, Observer, Peer, Place,
-    Program, Protocol, ProtocolIo, ProtocolSpec, Verdict, Way, World,
+    Bounds, Chat, Crash, Fact, HostEvent, HostId, Io, Mail, NodeFact, NodeSpec, Observer, Peer,
+    Place, Program, Protocol, ProtocolIo, ProtocolSpec, Verdict, Way, World,
     scenario::{Measure, Outcome, Run, Scenario},
 };
 
@@ -131,6 +131,66 @@ fn a_protocol_that_hangs_up_ends_the_peer_at_both_ends() {
     });
     world.run_for(seconds(1)).unwrap();
     assert_eq!([0, 1].map(|n| gossip(&world, hosts[n]).ended), [1, 1]);
+}
+
+/// Sends as much as is taken, or takes a message a second.
+#[derive(Debug, Default)]
+struct Flood {
+    sent: usize,
+    heard: usize,
+}
+
+impl Flood {
+    /// Of each message.
+    const SIZE: usize = 100_000;
+
+    fn spec() -> ProtocolSpec {
+        ProtocolSpec::new("flood", 1, 1, Self::default)
+    }
+
+    fn pour(&mut self, io: &mut ProtocolIo<'_, '_>) {
+        for peer in io.peers() {
+            // What does not compress.
+            let payload: Vec<u8> =
+                (0..Self::SIZE / 32).flat_map(|_| io.random().bytes::<32>()).collect();
+            while io.send(peer, 0, &payload).is_ok() {
+                self.sent += 1;
+            }
+        }
+        io.wake_at(io.now().mono + Duration::from_millis(100));
+    }
+}
+
+impl Protocol for Flood {
+    fn on_message(&mut self, io: &mut ProtocolIo<'_, '_>, _: Peer, code: u64, payload: &[u8]) {
+        assert_eq!((code, payload.len()), (0, Self::SIZE));
+        self.heard += 1;
+        io.busy_until(io.now().mono + seconds(1));
+    }
+
+    fn on_wake(&mut self, io: &mut ProtocolIo<'_, '_>) {
+        self.pour(io);
+    }
+}
+
+#[test]
+fn a_protocol_that_is_slow_slows_its_peer_down_and_loses_nothing() {
+    let mut world = World::new(4);
+    let mut bounds = Bounds::default();
+    bounds.per_peer = 1 << 20;
+    world.set_bounds(bounds);
+    let hosts = line(&mut world, 2, &[Flood::spec()]);
+    world.run_for(seconds(30)).unwrap();
+    world.speak(hosts[0], |it: &mut Flood, io| it.pour(io)).unwrap();
+    world.run_for(seconds(100)).unwrap();
+    let flood = |n: usize| world.node(hosts[n]).unwrap().protocol::<Flood>().unwrap();
+    // Not dropped for its silence meanwhile, either.
+    assert!(world.is_peer(hosts[0], hosts[1]) && world.is_peer(hosts[1], hosts[0]));
+    assert!((95..=101).contains(&flood(1).heard), "{}", flood(1).heard);
+    // What waits at either end (1.25 MiB in backlogs, and as much again taken out of them), between
+    // them, and what was heard.
+    let waits = (flood(0).sent - flood(1).heard) * Flood::SIZE;
+    assert!((1 << 20..4 << 20).contains(&waits), "{waits}");
 }
 
 /// Counts what it sees, and finds a rule broken at a certain datagram.

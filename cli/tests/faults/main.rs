@@ -49,13 +49,12 @@ async fn survivor() -> Server {
         while channel.recv().await.is_some() {}
         Ok(())
     });
-    let timeouts = Timeouts {
-        handshake: Duration::from_secs(2),
-        ping_interval: Duration::from_millis(500),
-        idle: Duration::from_secs(3),
-        write: Duration::from_secs(3),
-        close: Duration::from_millis(500),
-    };
+    let timeouts = Timeouts::default()
+        .with_handshake(Duration::from_secs(2))
+        .with_ping_interval(Duration::from_millis(500))
+        .with_idle(Duration::from_secs(3))
+        .with_write(Duration::from_secs(3))
+        .with_close(Duration::from_millis(500));
     // Of one slot for inbound peers and one handshake, whoever is hit holds all.
     let limits = Limits::default().with_max_peers(2).with_dial_ratio(2).with_max_handshakes(1);
     Server::builder(key(1))

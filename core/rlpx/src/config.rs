@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use peerage_node::{PublicKey, SecretKey};
 
-use crate::LocalCapability;
+use crate::{LaneLimits, LocalCapability};
 
-/// What all connections of a node have in common; shared between them in an `Arc`.
+/// What all connections of a node have in common: there is one in an `Arc` for all of them.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The node's key.
     pub key: SecretKey,
@@ -20,10 +21,56 @@ pub struct Config {
     pub listen_port: u16,
     /// When to give up.
     pub timeouts: Timeouts,
+    /// How much may wait on the lane of a capability.
+    pub lanes: LaneLimits,
+}
+
+impl Config {
+    /// The settings of a node with this key and this name and version of its software, which
+    /// announces no capability.
+    pub fn new(key: SecretKey, client: impl Into<String>) -> Self {
+        Self {
+            key,
+            client: client.into(),
+            capabilities: Vec::new(),
+            listen_port: 0,
+            timeouts: Timeouts::default(),
+            lanes: LaneLimits::default(),
+        }
+    }
+
+    /// The same settings with these [`capabilities`](Self::capabilities).
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Vec<LocalCapability>) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// The same settings with this [`listen_port`](Self::listen_port).
+    #[must_use]
+    pub const fn with_listen_port(mut self, listen_port: u16) -> Self {
+        self.listen_port = listen_port;
+        self
+    }
+
+    /// The same settings with these [`timeouts`](Self::timeouts).
+    #[must_use]
+    pub const fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The same settings with these bounds of [`lanes`](Self::lanes).
+    #[must_use]
+    pub const fn with_lanes(mut self, lanes: LaneLimits) -> Self {
+        self.lanes = lanes;
+        self
+    }
 }
 
 /// How long a connection waits for what. None of them is zero; `Duration::MAX` is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Auth, ack and Hello together, from the first moment of the connection.
     pub handshake: Duration,
@@ -35,6 +82,43 @@ pub struct Timeouts {
     pub write: Duration,
     /// For what is still to be written once the connection has ended, the reason last.
     pub close: Duration,
+}
+
+impl Timeouts {
+    /// The same settings with another [`handshake`](Self::handshake).
+    #[must_use]
+    pub const fn with_handshake(mut self, handshake: Duration) -> Self {
+        self.handshake = handshake;
+        self
+    }
+
+    /// The same settings with another [`ping_interval`](Self::ping_interval).
+    #[must_use]
+    pub const fn with_ping_interval(mut self, ping_interval: Duration) -> Self {
+        self.ping_interval = ping_interval;
+        self
+    }
+
+    /// The same settings with another [`idle`](Self::idle).
+    #[must_use]
+    pub const fn with_idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// The same settings with another [`write`](Self::write).
+    #[must_use]
+    pub const fn with_write(mut self, write: Duration) -> Self {
+        self.write = write;
+        self
+    }
+
+    /// The same settings with another [`close`](Self::close).
+    #[must_use]
+    pub const fn with_close(mut self, close: Duration) -> Self {
+        self.close = close;
+        self
+    }
 }
 
 impl Default for Timeouts {

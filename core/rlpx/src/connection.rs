@@ -382,9 +382,28 @@ impl Connection {
         matches!(self.state, State::Open(_))
     }
 
+    /// Whether messages flow, but nothing is read for a while.
+    pub const fn is_paused(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.incoming.is_paused())
+    }
+
     /// Whether it is over: nothing is to be read or written any more.
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Ended(_) | State::Closed(_))
+    }
+
+    /// Whether it has ended, and the peer was told why, if the transport still took it.
+    pub(crate) const fn has_said_goodbye(&self) -> bool {
+        match &self.state {
+            State::Closing(_) => true,
+            State::Ended(end) | State::Closed(end) => end.was_said,
+            _ => false,
+        }
+    }
+
+    /// What it was given at its start.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// [`receive`](Self::receive) before the connection is open.
@@ -449,10 +468,11 @@ impl Connection {
         }
         let config = self.config.clone();
         self.advance(|state| {
-            let end = End::new(fault, state.remote());
+            let remote = state.remote().copied().map(Box::new);
             let goodbye = fault
                 .reason_to_send()
                 .and_then(|reason| state.disconnect(now, reason, &config.timeouts));
+            let end = End { fault, remote, was_said: goodbye.is_some() };
             match goodbye {
                 Some(goodbye) => State::Closing(Box::new(Closing { end, goodbye, hears: true })),
                 None => State::Ended(end),

@@ -15,7 +15,7 @@ use peerage_node::SecretKey;
 use crate::{
     Capability, CapabilityName, Config, Connection, DisconnectReason, Egress, Event, Hello,
     Ingress, Initiator, LocalCapability, MAX_FRAME, MAX_HELLO, PeerMisbehaved, Role, Secrets,
-    Timeouts, accept, disconnect, ecies, frame, hello,
+    accept, disconnect, ecies, frame, hello,
 };
 
 /// A packet of at most this many bytes is made of a plaintext: there is no larger one.
@@ -31,13 +31,9 @@ fn capability(name: &str, length: u64) -> LocalCapability {
 }
 
 pub(crate) fn config(byte: u8, capabilities: &[LocalCapability]) -> Config {
-    Config {
-        key: key(byte),
-        client: format!("test/{byte}"),
-        capabilities: capabilities.to_vec(),
-        listen_port: 0,
-        timeouts: Timeouts::default(),
-    }
+    let mut config = Config::new(key(byte), format!("test/{byte}"));
+    config.capabilities = capabilities.to_vec();
+    config
 }
 
 /// A handshake packet: the bytes as they are, or sealed to us, so that what is behind the

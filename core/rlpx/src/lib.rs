@@ -7,6 +7,7 @@ mod connection;
 mod disconnect;
 mod ecies;
 mod fault;
+mod flow;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -15,6 +16,7 @@ mod goodbye;
 mod handshake;
 mod hello;
 mod incoming;
+mod lanes;
 mod mac;
 mod negotiate;
 mod outgoing;
@@ -27,6 +29,7 @@ pub use capability::{Capability, CapabilityName, LocalCapability, NameError, Sha
 pub use config::{Config, Role, Timeouts};
 pub use connection::{Connection, Event};
 pub use fault::{Fault, LocalFault, PeerIncompatible, PeerMisbehaved, Waiting};
+pub use flow::{Flow, FlowEvent, Linger};
 pub use frame::{
     Compressed, Compressor, Egress, Ingress, MAX_FRAME, MAX_HELLO, MAX_PAYLOAD, PayloadTooLarge,
     Unsealed, seal_all,
@@ -35,6 +38,7 @@ pub use goodbye::Goodbye;
 pub use handshake::{Accepted, Initiator, Secrets, Step, StepResult, accept, packet_size};
 pub use hello::{Hello, P2P_VERSION};
 pub use incoming::{Incoming, Received};
+pub use lanes::{Backlog, LaneLimits, Lanes, Message, WhenFull};
 pub use negotiate::negotiate;
 pub use outgoing::{Outgoing, SendError};
 pub use reason::DisconnectReason;

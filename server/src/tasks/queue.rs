@@ -1,8 +1,8 @@
-//! A queue of messages that counts bytes: what stands between a connection and a protocol.
+//! A backlog of messages that two threads share: what stands between a connection and a protocol.
 //!
-//! Not a general channel: there is one consumer, and it takes everything that waits at once, so
-//! that a burst of small messages costs one lock and not one each. An empty queue holds no storage
-//! worth mentioning, because an idle server has two queues per peer and protocol.
+//! Here: the lock and the wakers. Not here: how much may wait and what that costs (`Backlog`, in
+//! `peerage-rlpx`). Not a general channel: there is one consumer, and it takes everything that
+//! waits at once, so that a burst of small messages costs one lock and not one each.
 
 use std::{
     collections::VecDeque,
@@ -11,33 +11,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use peerage_rlpx::{Backlog, Message};
 
-use crate::channel::Message;
-
-/// What a message costs beside its payload: its place in the queue and the allocator's share.
-/// Counted so that a flood of empty messages is bounded too.
-const OVERHEAD: usize = 64;
-
-/// Storage that an emptied queue may keep, in messages. More is given back at once.
-const KEEP: usize = 4;
-
-/// A bounded queue of messages with one consumer.
-///
-/// The bound is checked before a message goes in, never against the message itself: the largest
-/// message fits in an empty queue. So a queue holds at most its limit and one message more (from a
-/// connection: and all that one read decrypts to), and the consumer at most as much again that it
-/// took out and has not looked at yet.
+/// A backlog with one consumer, which may be closed.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    limit: usize,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    messages: VecDeque<Message>,
-    /// Payload bytes and [`OVERHEAD`] of everything in `messages`.
-    bytes: usize,
+    backlog: Backlog,
     phase: Phase,
     /// Who waits for a message.
     consumer: Option<Waker>,
@@ -45,9 +29,8 @@ struct State {
     producers: Vec<Waker>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Phase {
-    #[default]
     Open,
     /// Nothing more goes in; what is in comes out.
     Closed,
@@ -60,16 +43,15 @@ enum Phase {
 pub(crate) struct Closed;
 
 impl Queue {
-    /// An empty queue that takes messages while it holds less than `limit` bytes.
+    /// An empty queue that has room while it holds less than `limit` bytes.
     pub(crate) const fn new(limit: usize) -> Self {
         let state = State {
-            messages: VecDeque::new(),
-            bytes: 0,
+            backlog: Backlog::new(limit),
             phase: Phase::Open,
             consumer: None,
             producers: Vec::new(),
         };
-        Self { limit, state: Mutex::new(state) }
+        Self { state: Mutex::new(state) }
     }
 
     /// Adds a message if there is room, else registers the task to be woken when there is.
@@ -89,14 +71,14 @@ impl Queue {
             }
             Phase::Open => {}
         }
-        if state.bytes >= self.limit {
+        if !state.backlog.has_room() {
             if !state.producers.iter().any(|waker| waker.will_wake(cx.waker())) {
                 state.producers.push(cx.waker().clone());
             }
             return Poll::Pending;
         }
         if let Some(payload) = payload.take() {
-            state.push(Message { code, payload });
+            state.backlog.push(Message::new(code, payload));
         }
         let consumer = state.consumer.take();
         drop(state);
@@ -117,9 +99,9 @@ impl Queue {
             return false;
         }
         for message in batch.drain(..) {
-            state.push(message);
+            state.backlog.push(message);
         }
-        let full = state.bytes >= self.limit;
+        let full = !state.backlog.has_room();
         let consumer = state.consumer.take();
         drop(state);
         if let Some(waker) = consumer {
@@ -135,23 +117,14 @@ impl Queue {
         cx: &mut Context<'_>,
         batch: &mut VecDeque<Message>,
     ) -> Poll<Result<(), Closed>> {
-        debug_assert!(batch.is_empty(), "because messages would change their order");
         let mut state = self.lock();
-        if state.messages.is_empty() {
+        if !state.backlog.take(batch) {
             if state.phase != Phase::Open {
                 return Poll::Ready(Err(Closed));
             }
             register(&mut state.consumer, cx);
-            // The two deques change places, so either may have grown.
-            for deque in [&mut state.messages, batch] {
-                if deque.capacity() > KEEP {
-                    *deque = VecDeque::new();
-                }
-            }
             return Poll::Pending;
         }
-        std::mem::swap(&mut state.messages, batch);
-        state.bytes = 0;
         let producers = std::mem::take(&mut state.producers);
         drop(state);
         producers.into_iter().for_each(Waker::wake);
@@ -161,7 +134,7 @@ impl Queue {
     /// Ready when there is room, or when none is needed any more.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.bytes < self.limit || state.phase != Phase::Open {
+        if state.backlog.has_room() || state.phase != Phase::Open {
             return Poll::Ready(());
         }
         if !state.producers.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -197,15 +170,11 @@ impl Queue {
         match (&state.phase, &phase) {
             (Phase::Open, _) => {}
             // A closed queue whose consumer leaves has only its messages to give up.
-            (Phase::Closed, Phase::Abandoned) => {
-                state.messages = VecDeque::new();
-                return;
-            }
+            (Phase::Closed, Phase::Abandoned) => return state.backlog.clear(),
             _ => return,
         }
         if phase == Phase::Abandoned {
-            state.messages = VecDeque::new();
-            state.bytes = 0;
+            state.backlog.clear();
         }
         state.phase = phase;
         let consumer = state.consumer.take();
@@ -217,13 +186,6 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held but an allocation that fails.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn push(&mut self, message: Message) {
-        self.bytes = self.bytes.saturating_add(message.payload.len() + OVERHEAD);
-        self.messages.push_back(message);
     }
 }
 
@@ -303,7 +265,7 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(push(&queue, Waker::noop(), 1), Poll::Ready(Ok(())));
         }
-        assert!(!queue.push_all(&mut vec![Message { code: 0, payload: Bytes::new() }]));
+        assert!(!queue.push_all(&mut vec![Message::new(0, Bytes::new())]));
     }
 
     #[test]

@@ -77,13 +77,12 @@ impl Held {
 }
 
 fn timeouts() -> Timeouts {
-    Timeouts {
-        handshake: Duration::from_secs(2),
-        ping_interval: Duration::from_millis(500),
-        idle: Duration::from_secs(2),
-        write: Duration::from_secs(2),
-        close: Duration::from_millis(500),
-    }
+    Timeouts::default()
+        .with_handshake(Duration::from_secs(2))
+        .with_ping_interval(Duration::from_millis(500))
+        .with_idle(Duration::from_secs(2))
+        .with_write(Duration::from_secs(2))
+        .with_close(Duration::from_millis(500))
 }
 
 /// Sends a few messages, and sees that each comes back as it was; then it has had enough. Counts

@@ -14,7 +14,7 @@ use std::{
 use peerage_discovery::v4::packet::Neighbor;
 use peerage_machine::Instant;
 use peerage_node::{Node, NodeId, SecretKey};
-use peerage_rlpx::{Config, Connection, Role, Timeouts};
+use peerage_rlpx::{Config, Connection, Role};
 
 use super::{
     Accomplices,
@@ -145,8 +145,8 @@ impl<P: Plot> Mimic<P> {
     pub(super) fn with(key: SecretKey, chat: Chat, knows: Accomplices, plot: P) -> Self {
         let mut spec = NodeSpec::new(key);
         spec.protocols = vec![chat.clone().into()];
-        let timeouts = Timeouts { handshake: NEVER, idle: NEVER, write: NEVER, ..spec.timeouts };
-        let config = Config { timeouts, ..spec.connection() };
+        let timeouts = spec.timeouts.with_handshake(NEVER).with_idle(NEVER).with_write(NEVER);
+        let config = spec.connection().with_timeouts(timeouts);
         let body = Body {
             knows,
             config: Arc::new(config),

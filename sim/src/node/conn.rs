@@ -1,28 +1,28 @@
-//! The task of one connection: moves bytes between a stream and the machine, as in the server.
+//! The task of one connection: moves bytes between a stream and the connection's machine, and
+//! messages between that and the protocols.
+//!
+//! It decides nothing: how much is read and written at once, who sends next, when reading pauses,
+//! what goes before a goodbye and when buffers are freed is the machine's to say.
 
-use peerage_machine::Now;
+use peerage_machine::{Instant, Now};
 use peerage_peering::envelope::{ConnId, Input};
-use peerage_rlpx::{Connection, DisconnectReason, Event, Fault, Role, SendError};
+use peerage_rlpx::{DisconnectReason, Fault, Flow, FlowEvent, Linger, Message, Role};
 
-use super::{Mail, Node, NodeFact, Order, Peer, token};
+use super::{
+    Mail, Node, NodeFact, Order, Peer,
+    lane::{Lanes, OfferError},
+    token,
+};
 use crate::world::{Io, Kind, Read, Socket, Way};
-
-/// How much is read at once; as in the server.
-const READ_SIZE: usize = 64 << 10;
-
-/// How long a stream is kept whose goodbye is written, at most; as in the server.
-pub(super) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A connection, from accept or dial to its end.
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) socket: Socket,
     /// `None` until peering lets the handshake begin, and once it is over.
-    pub(super) machine: Option<Box<Connection>>,
-    /// From when messages flow: the node that it leads to, and by what they share the places of
-    /// protocols in our configuration.
-    open: Option<(Peer, Vec<usize>)>,
-    identified: bool,
+    flow: Option<Box<Flow>>,
+    /// While messages flow.
+    lanes: Option<Lanes>,
     /// Of mail to peering, and from it.
     reports: Way,
     pub(super) orders: Way,
@@ -33,12 +33,16 @@ pub(super) struct Conn {
 enum Turn {
     /// It is over.
     Closed(Fault),
-    /// A message has arrived, of the protocol at the first number.
-    Message(usize, u64),
+    /// Messages have arrived for the protocol at this place of our configuration.
+    Delivered(usize),
+    /// Messages flow no more.
+    Left,
     /// Messages flow from now on.
     Opened,
     /// Nothing moves.
     Rests,
+    /// There is more to do, but others have a turn first.
+    Yields,
 }
 
 /// What is kept from one turn to the next.
@@ -46,53 +50,59 @@ enum Turn {
 struct Turns {
     /// What was read, and how much of it has been dealt with.
     input: Option<(Vec<u8>, usize)>,
-    /// The message that arrived.
-    payload: Vec<u8>,
-    /// Whether the stream takes nothing any more.
-    write_failed: bool,
+    /// How often it was written and read.
+    rounds: usize,
 }
 
 impl Conn {
     pub(super) fn new(socket: Socket) -> Self {
-        Self {
-            socket,
-            machine: None,
-            open: None,
-            identified: false,
-            reports: Way::default(),
-            orders: Way::default(),
-        }
+        Self { socket, flow: None, lanes: None, reports: Way::default(), orders: Way::default() }
     }
 
     /// The peer, if it speaks the protocol at this place of our configuration.
     pub(super) fn peer_by(&self, local: usize) -> Option<Peer> {
-        self.open.as_ref().filter(|(_, locals)| locals.contains(&local)).map(|(peer, _)| *peer)
+        self.lanes.as_ref().filter(|lanes| lanes.has(local)).map(|lanes| lanes.peer)
+    }
+
+    /// The next message that has arrived for the protocol at `local`.
+    pub(super) fn next_message(&mut self, local: usize) -> Option<(Peer, Message)> {
+        let lanes = self.lanes.as_mut()?;
+        lanes.next(local).map(|message| (lanes.peer, message))
     }
 
     /// Offers a message of the protocol at `local`.
     pub(super) fn offer(
         &mut self,
-        now: Now,
         local: usize,
         code: u64,
         payload: &[u8],
-    ) -> Result<(), SendError> {
-        let locals = self.open.as_ref().map(|(_, locals)| locals.iter());
-        let shared = locals.and_then(|mut it| it.position(|it| *it == local));
-        let shared = shared.ok_or(SendError::NotOpen)?;
-        let machine = self.machine.as_mut().ok_or(SendError::NotOpen)?;
-        machine.send(now, shared, code, payload)
+    ) -> Result<(), OfferError> {
+        let is_open = self.flow.as_ref().is_some_and(|flow| flow.is_open());
+        let lanes = self.lanes.as_mut().filter(|_| is_open).ok_or(OfferError::NoPeer)?;
+        lanes.offer(local, code, payload)
     }
 
     /// Whether messages flow, and all that was offered has been sent.
     pub(super) fn is_idle(&self) -> bool {
-        self.machine.as_ref().is_some_and(|it| it.is_open() && it.queued() == 0)
+        let flow = self.flow.as_ref().is_some_and(|flow| flow.is_open() && flow.is_idle());
+        flow && self.lanes.as_ref().is_none_or(Lanes::is_silent)
     }
 
-    pub(super) fn disconnect(&mut self, now: Now, reason: DisconnectReason) {
-        if let Some(machine) = &mut self.machine {
-            machine.disconnect(now, reason);
+    /// The protocol at `local` ends the connection.
+    pub(super) fn leave(&mut self, now: Now, local: usize, reason: DisconnectReason) {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.abandon(local);
         }
+        self.disconnect(now, reason);
+    }
+
+    fn disconnect(&mut self, now: Now, reason: DisconnectReason) {
+        let Some(flow) = &mut self.flow else { return };
+        let ended = match &mut self.lanes {
+            Some(lanes) => flow.disconnect(now, reason, lanes.fetch()),
+            None => flow.disconnect(now, reason, |_, _| {}),
+        };
+        debug_assert_eq!(ended, Ok(()), "because what cannot be sent was not taken");
     }
 }
 
@@ -101,8 +111,8 @@ impl Node {
     pub(super) fn begin(&mut self, io: &mut Io<'_>, conn: ConnId, role: Role) {
         let seed = self.random.fork();
         let Some(found) = self.conns.get_mut(&conn) else { return };
-        let machine = Connection::new(self.config.clone(), role, io.now(), seed);
-        found.machine = Some(Box::new(machine));
+        let flow = Flow::new(self.config.clone(), role, io.now(), seed);
+        found.flow = Some(Box::new(flow));
         self.pump(io, conn);
     }
 
@@ -116,21 +126,18 @@ impl Node {
     }
 
     pub(super) fn on_order(&mut self, io: &mut Io<'_>, conn: ConnId, order: Order) {
-        let Some(machine) = self.conns.get_mut(&conn).and_then(|it| it.machine.as_mut()) else {
-            return;
-        };
-        let now = io.now();
+        let Some(found) = self.conns.get_mut(&conn) else { return };
+        let Some(flow) = &mut found.flow else { return };
         match order {
-            Order::Admit => machine.admit(now),
-            Order::Disconnect(reason) => machine.disconnect(now, reason),
+            Order::Admit => flow.admit(io.now()),
+            Order::Disconnect(reason) => found.disconnect(io.now(), reason),
         }
         self.pump(io, conn);
     }
 
     pub(super) fn on_conn_wake(&mut self, io: &mut Io<'_>, conn: ConnId) {
-        let now = io.now();
-        if let Some(machine) = self.conns.get_mut(&conn).and_then(|it| it.machine.as_mut()) {
-            machine.handle_timeout(now);
+        if let Some(flow) = self.conns.get_mut(&conn).and_then(|it| it.flow.as_mut()) {
+            flow.handle_timeout(io.now());
             self.pump(io, conn);
         }
     }
@@ -148,39 +155,54 @@ impl Node {
             let Some(found) = self.conns.get_mut(&conn) else { return };
             match found.turn(io, now, conn, &mut turns) {
                 Turn::Closed(fault) => break fault,
-                Turn::Message(local, code) => {
-                    self.on_message(io, conn, (local, code), &turns.payload);
-                }
+                Turn::Delivered(local) => self.listen(io, conn, local),
+                Turn::Left => self.on_left(io, conn),
                 Turn::Opened => self.on_open(io, conn),
-                Turn::Rests => {
-                    if let Some(machine) = found.machine.as_ref().filter(|it| it.fault().is_none())
-                    {
-                        let (bytes, is_open) = (machine.memory(), machine.is_open());
-                        io.report(&NodeFact::Holds { conn, bytes, is_open });
-                    }
-                    let due = found.machine.as_ref().and_then(|it| it.poll_timeout());
-                    return io.set_alarm(token::FIRST_CONN + conn.0, due);
-                }
+                Turn::Rests => return found.rest(io, conn, None),
+                Turn::Yields => return found.rest(io, conn, Some(now.mono)),
             }
         };
-        self.on_end(io, conn);
+        self.on_left(io, conn);
         let Some(found) = self.conns.get_mut(&conn) else { return };
-        found.machine = None;
-        let (socket, identified) = (found.socket, found.identified);
+        let linger = found.flow.take().and_then(|flow| flow.linger(now));
+        let socket = found.socket;
         io.note(Kind::CONNECTION, &[1, conn.0], || format!("c{} closed: {fault}", conn.0));
         io.mail(&mut found.reports, Box::new(Mail::Peering(Input::Closed { conn, fault })));
         self.sockets.remove(&socket);
         io.set_alarm(token::FIRST_CONN + conn.0, None);
-        if identified && fault.reason_to_send().is_some() {
-            // The goodbye is on its way: whoever hangs up at once may take it back.
-            io.shutdown(socket);
-            let until = now.mono + LINGER;
-            self.leaving.insert(socket, until);
-            self.on_leaving(io, socket);
-            io.wake_by(token::HOUSE, until);
-        } else {
-            io.close(socket);
+        match linger.filter(|_| self.leaving.len() < Linger::MOST) {
+            Some(linger) => {
+                io.shutdown(socket);
+                io.wake_by(token::HOUSE, linger.deadline());
+                self.leaving.insert(socket, linger);
+                self.on_leaving(io, socket);
+            }
+            None => io.close(socket),
         }
+    }
+
+    /// No messages flow on a connection any more, if they did. What a busy protocol has not taken
+    /// is lost.
+    fn on_left(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        self.on_end(io, conn);
+        if let Some(found) = self.conns.get_mut(&conn) {
+            found.lanes = None;
+        }
+    }
+
+    /// Reads and throws away what a leaving stream brings, until the peer hangs up or it is enough.
+    pub(super) fn on_leaving(&mut self, io: &mut Io<'_>, socket: Socket) {
+        let now = io.now();
+        let Some(linger) = self.leaving.get_mut(&socket) else { return };
+        while !linger.is_over(now) {
+            match io.read(socket, linger.read_budget()) {
+                Read::Bytes(bytes) => linger.on_read(bytes.len()),
+                Read::Nothing => return,
+                Read::End => break,
+            }
+        }
+        self.leaving.remove(&socket);
+        io.close(socket);
     }
 }
 
@@ -191,59 +213,68 @@ impl Conn {
             if let Some(turn) = self.receive(io, now, conn, turns) {
                 return turn;
             }
-            let Some(machine) = self.machine.as_mut() else { return Turn::Rests };
-            if let (None, true, Some(key)) = (&self.open, machine.is_open(), machine.remote()) {
-                let locals = machine.shared().iter().map(|it| it.local).collect();
-                self.open = Some((Peer { conn, id: key.id() }, locals));
-                return Turn::Opened;
-            }
-            let mut has_written = false;
-            if machine.queued() > 0 && !turns.write_failed {
-                match io.write(self.socket, machine.outgoing()) {
-                    Some(0) => {}
-                    Some(n) => {
-                        machine.written(now, n);
-                        has_written = true;
-                    }
-                    None => turns.write_failed = true,
+            let Some(flow) = &mut self.flow else { return Turn::Rests };
+            if let Some(event) = flow.poll_event() {
+                match self.on_event(io, now, conn, event) {
+                    Some(turn) => return turn,
+                    None => continue,
                 }
             }
-            match machine.poll_event() {
-                Some(Event::Closed { fault }) => return Turn::Closed(fault),
-                Some(Event::Step(step)) => {
-                    machine.handle_step(now, step.run());
-                    continue;
+            match (&self.lanes, flow.is_open(), flow.remote()) {
+                (None, true, Some(key)) => {
+                    let peer = Peer { conn, id: key.id() };
+                    self.lanes = Some(Lanes::new(peer, flow.shared(), flow.lane_limits()));
+                    return Turn::Opened;
                 }
+                (Some(_), false, _) => return Turn::Left,
                 _ => {}
             }
-            let budget = machine.read_budget().min(READ_SIZE);
-            if budget == 0 && !turns.write_failed {
-                if has_written {
+            if turns.rounds == Flow::ROUNDS {
+                return Turn::Yields;
+            }
+            turns.rounds += 1;
+            let has_written = self.write(io, now);
+            let Some(flow) = &mut self.flow else { return Turn::Rests };
+            if flow.is_paused() && self.lanes.as_ref().is_none_or(Lanes::has_room) {
+                flow.handle_room(now);
+            }
+            let read = match flow.read_budget() {
+                0 => Read::Nothing,
+                budget => io.read(self.socket, budget),
+            };
+            let event = match read {
+                Read::Bytes(bytes) => {
+                    turns.input = Some((bytes, 0));
                     continue;
                 }
-                return Turn::Rests;
-            }
-            match io.read(self.socket, budget) {
-                Read::Bytes(bytes) => turns.input = Some((bytes, 0)),
-                Read::Nothing if !turns.write_failed => {
-                    if has_written {
-                        continue;
-                    }
-                    return Turn::Rests;
-                }
-                Read::Nothing | Read::End => {
-                    let told = match machine.receive_eof(now) {
-                        None if turns.write_failed => machine.receive_eof(now),
-                        told => told,
-                    };
-                    match told {
-                        Some(Event::Closed { fault }) => return Turn::Closed(fault),
-                        _ if machine.queued() == 0 || turns.write_failed => return Turn::Rests,
-                        _ => {}
-                    }
-                }
+                Read::End => flow.receive_eof(now),
+                Read::Nothing => match flow.receive_nothing(now) {
+                    None if !has_written => return Turn::Rests,
+                    event => event,
+                },
+            };
+            if let Some(turn) = event.and_then(|event| self.on_event(io, now, conn, event)) {
+                return turn;
             }
         }
+    }
+
+    /// Has messages sealed that wait, and writes once: whether anything was taken, or ever will be.
+    fn write(&mut self, io: &mut Io<'_>, now: Now) -> bool {
+        let Some(flow) = &mut self.flow else { return false };
+        if let Some(lanes) = &mut self.lanes {
+            let filled = flow.fill(now, lanes.fetch());
+            debug_assert_eq!(filled, Ok(()), "because what cannot be sent was not taken");
+        }
+        if flow.outgoing().is_empty() {
+            return false;
+        }
+        match io.write(self.socket, flow.outgoing()) {
+            Some(0) => return false,
+            Some(n) => flow.written(now, n),
+            None => flow.write_failed(),
+        }
+        true
     }
 
     /// Deals with what was read.
@@ -254,31 +285,63 @@ impl Conn {
         conn: ConnId,
         turns: &mut Turns,
     ) -> Option<Turn> {
-        let machine = self.machine.as_mut()?;
-        let (bytes, done) = turns.input.as_mut()?;
-        let length = bytes.len();
-        let mut input = &mut bytes[*done..];
-        while let Some(event) = machine.receive(now, &mut input, &mut turns.payload) {
-            let told = match event {
-                Event::Identified { key } => {
-                    self.identified = true;
-                    Input::Identified { conn, key }
+        while let (Some(flow), Some((bytes, done))) = (&mut self.flow, &mut turns.input) {
+            let length = bytes.len();
+            let mut input = &mut bytes[*done..];
+            let event = flow.receive(now, &mut input);
+            *done = length - input.len();
+            match event {
+                Some(event) => {
+                    let turn = self.on_event(io, now, conn, event);
+                    if turn.is_some() {
+                        return turn;
+                    }
                 }
-                Event::Ready { .. } => Input::Ready { conn, shared: machine.shared().len() },
-                Event::Message { shared, code } => {
-                    *done = length - input.len();
-                    let local = self.open.as_ref().and_then(|(_, locals)| locals.get(shared));
-                    return Some(Turn::Message(*local.unwrap_or(&usize::MAX), code));
-                }
-                Event::Closed { fault } => return Some(Turn::Closed(fault)),
-                Event::Step(step) => {
-                    machine.handle_step(now, step.run());
-                    continue;
-                }
-            };
-            io.mail(&mut self.reports, Box::new(Mail::Peering(told)));
+                None => turns.input = None,
+            }
         }
-        turns.input = None;
         None
+    }
+
+    fn on_event(
+        &mut self,
+        io: &mut Io<'_>,
+        now: Now,
+        conn: ConnId,
+        event: FlowEvent,
+    ) -> Option<Turn> {
+        let flow = self.flow.as_mut()?;
+        let told = match event {
+            FlowEvent::Closed { fault } => return Some(Turn::Closed(fault)),
+            FlowEvent::Deliver { lane } => {
+                let arrived = flow.delivered(lane);
+                let Some(lanes) = &mut self.lanes else {
+                    arrived.clear();
+                    return None;
+                };
+                if lanes.hand_over(lane, arrived) {
+                    flow.handle_full(now);
+                }
+                return lanes.local(lane).map(Turn::Delivered);
+            }
+            FlowEvent::Identified { key } => Input::Identified { conn, key },
+            FlowEvent::Ready { .. } => Input::Ready { conn, shared: flow.shared().len() },
+            FlowEvent::Step(step) => {
+                flow.handle_step(now, step.run());
+                return None;
+            }
+        };
+        io.mail(&mut self.reports, Box::new(Mail::Peering(told)));
+        None
+    }
+
+    /// Waits for something to happen, or until `at`.
+    fn rest(&self, io: &mut Io<'_>, conn: ConnId, at: Option<Instant>) {
+        let Some(flow) = &self.flow else { return };
+        if flow.fault().is_none() {
+            let (bytes, is_open) = (flow.memory(), flow.is_open());
+            io.report(&NodeFact::Holds { conn, bytes, is_open });
+        }
+        io.set_alarm(token::FIRST_CONN + conn.0, at.or_else(|| flow.poll_timeout()));
     }
 }

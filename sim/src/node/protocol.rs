@@ -27,9 +27,9 @@ use std::{any::Any, collections::BTreeMap, fmt, rc::Rc};
 use peerage_machine::{Instant, Now, Random};
 use peerage_node::NodeId;
 use peerage_peering::envelope::ConnId;
-use peerage_rlpx::{Capability, CapabilityName, DisconnectReason, LocalCapability, SendError};
+use peerage_rlpx::{Capability, CapabilityName, DisconnectReason, LocalCapability};
 
-use super::{conn::Conn, token};
+use super::{conn::Conn, lane::OfferError, token};
 use crate::world::{HostId, Io, Kind};
 
 /// A protocol that a simulated node speaks with all of its peers that speak it too.
@@ -107,7 +107,7 @@ impl ProtocolSpec {
     }
 
     pub(super) fn start(&self) -> Speaker {
-        Speaker { protocol: (self.make)(), wake: None }
+        Speaker { protocol: (self.make)(), wake: None, busy: None }
     }
 }
 
@@ -123,6 +123,8 @@ pub(super) struct Speaker {
     pub(super) protocol: Box<dyn Protocol>,
     /// When it wants to be woken.
     pub(super) wake: Option<Instant>,
+    /// Until when it takes no message.
+    pub(super) busy: Option<Instant>,
 }
 
 /// What a protocol can do, for the length of one call.
@@ -132,6 +134,7 @@ pub struct ProtocolIo<'a, 'w> {
     /// The protocol's place in the node's configuration.
     pub(super) local: usize,
     pub(super) wake: &'a mut Option<Instant>,
+    pub(super) busy: &'a mut Option<Instant>,
     pub(super) random: &'a mut Random,
     pub(super) conns: &'a mut BTreeMap<ConnId, Conn>,
     /// Connections that have something to do now.
@@ -160,10 +163,9 @@ impl ProtocolIo<'_, '_> {
     }
 
     /// Offers a peer message `code` of the protocol, behind all that it was offered before.
-    pub fn send(&mut self, peer: Peer, code: u64, payload: &[u8]) -> Result<(), SendError> {
-        let now = self.io.now();
-        let conn = self.conns.get_mut(&peer.conn).ok_or(SendError::NotOpen)?;
-        conn.offer(now, self.local, code, payload)?;
+    pub fn send(&mut self, peer: Peer, code: u64, payload: &[u8]) -> Result<(), OfferError> {
+        let conn = self.conns.get_mut(&peer.conn).ok_or(OfferError::NoPeer)?;
+        conn.offer(self.local, code, payload)?;
         self.touched.push(peer.conn);
         Ok(())
     }
@@ -173,11 +175,11 @@ impl ProtocolIo<'_, '_> {
         self.conns.get(&peer.conn).is_some_and(Conn::is_idle)
     }
 
-    /// Ends the connection to a peer, for all protocols.
+    /// Ends the connection to a peer, for all protocols. This one gets no more messages of it.
     pub fn disconnect(&mut self, peer: Peer, reason: DisconnectReason) {
         let now = self.io.now();
         if let Some(conn) = self.conns.get_mut(&peer.conn) {
-            conn.disconnect(now, reason);
+            conn.leave(now, self.local, reason);
             self.touched.push(peer.conn);
         }
     }
@@ -185,6 +187,13 @@ impl ProtocolIo<'_, '_> {
     /// Has [`Protocol::on_wake`] called when the monotonic clock shows `at`, and at no other time.
     pub fn wake_at(&mut self, at: Instant) {
         *self.wake = Some(at);
+        self.io.wake_by(token::HOUSE, at);
+    }
+
+    /// Takes no message before the monotonic clock shows `at`. What arrives meanwhile waits, and
+    /// once too much does, the connection that it came by is not read.
+    pub fn busy_until(&mut self, at: Instant) {
+        *self.busy = Some(at);
         self.io.wake_by(token::HOUSE, at);
     }
 

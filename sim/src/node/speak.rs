@@ -4,6 +4,7 @@ use std::any::Any;
 
 use peerage_machine::Instant;
 use peerage_peering::envelope::ConnId;
+use peerage_rlpx::Message;
 
 use super::{
     Node,
@@ -46,31 +47,33 @@ impl Node {
         self.goes_on(conn);
     }
 
-    /// A message has arrived, of the protocol at `local`.
-    pub(super) fn on_message(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        (local, code): (usize, u64),
-        payload: &[u8],
-    ) {
-        self.seen.messages += 1;
-        if let Some(peer) = self.conns.get(&conn).and_then(|it| it.peer_by(local)) {
-            self.speak(io, local, |protocol, io| protocol.on_message(io, peer, code, payload));
-        }
-        self.goes_on(conn);
-    }
-
-    /// A connection has come to its end.
+    /// No messages flow on a connection any more, if they did.
     pub(super) fn on_end(&mut self, io: &mut Io<'_>, conn: ConnId) {
         for (local, peer) in self.spoken(conn) {
             self.speak(io, local, |protocol, io| protocol.on_end(io, peer));
         }
     }
 
+    /// A protocol takes what has arrived for it by a connection, one message after the other, until
+    /// it is busy or has had enough.
+    pub(super) fn listen(&mut self, io: &mut Io<'_>, conn: ConnId, local: usize) {
+        while let Some((peer, message)) = self.next_message(conn, local) {
+            self.seen.messages += 1;
+            let (code, payload) = (message.code, &message.payload);
+            self.speak(io, local, |protocol, io| protocol.on_message(io, peer, code, payload));
+        }
+        self.goes_on(conn);
+    }
+
     /// Wakes the protocols that are due.
     pub(super) fn wake_protocols(&mut self, io: &mut Io<'_>, now: Instant) {
         for local in 0..self.protocols.len() {
+            if self.protocols[local].busy.take_if(|at| *at <= now).is_some() {
+                for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+                    self.listen(io, conn, local);
+                    self.pump(io, conn);
+                }
+            }
             let wake = &mut self.protocols[local].wake;
             if wake.take_if(|at| *at <= now).is_some() {
                 self.speak(io, local, |protocol, io| protocol.on_wake(io));
@@ -95,7 +98,15 @@ impl Node {
 
     /// When the first protocol wants to be woken.
     pub(super) fn next_protocol_wake(&self) -> Option<Instant> {
-        self.protocols.iter().filter_map(|it| it.wake).min()
+        self.protocols.iter().flat_map(|it| [it.wake, it.busy]).flatten().min()
+    }
+
+    /// The next message that has arrived for a protocol by a connection, if it takes any now.
+    fn next_message(&mut self, conn: ConnId, local: usize) -> Option<(Peer, Message)> {
+        if self.protocols[local].busy.is_some() {
+            return None;
+        }
+        self.conns.get_mut(&conn)?.next_message(local)
     }
 
     /// The protocols that both ends of a connection speak.
@@ -116,6 +127,7 @@ impl Node {
             io,
             local,
             wake: &mut speaker.wake,
+            busy: &mut speaker.busy,
             random: &mut self.random,
             conns: &mut self.conns,
             touched: &mut self.touched,

@@ -72,13 +72,9 @@ impl NodeSpec {
     }
 
     pub(crate) fn connection(&self) -> Config {
-        Config {
-            key: self.key.clone(),
-            client: "peerage-sim".into(),
-            capabilities: self.protocols.iter().map(ProtocolSpec::capability).collect(),
-            listen_port: 0,
-            timeouts: self.timeouts,
-        }
+        Config::new(self.key.clone(), "peerage-sim")
+            .with_capabilities(self.protocols.iter().map(ProtocolSpec::capability).collect())
+            .with_timeouts(self.timeouts)
     }
 
     pub(super) fn peering(&self) -> Peering {

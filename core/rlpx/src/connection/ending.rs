@@ -10,15 +10,14 @@ pub(super) struct End {
     pub(super) fault: Fault,
     /// Boxed, as a connection that has not ended should not have to have room for it.
     pub(super) remote: Option<Box<PublicKey>>,
+    /// Whether there was a goodbye.
+    pub(super) was_said: bool,
 }
 
 impl End {
     /// The end of a connection that we know nothing of.
-    pub(super) const UNKNOWN: Self = Self { fault: Fault::Local(LocalFault::Lost), remote: None };
-
-    pub(super) fn new(fault: Fault, remote: Option<&PublicKey>) -> Self {
-        Self { fault, remote: remote.copied().map(Box::new) }
-    }
+    pub(super) const UNKNOWN: Self =
+        Self { fault: Fault::Local(LocalFault::Lost), remote: None, was_said: false };
 }
 
 /// A connection that is over, but for what there is to say.

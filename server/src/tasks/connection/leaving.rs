@@ -4,9 +4,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
+use peerage_rlpx::Linger;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -15,35 +15,21 @@ use tokio::{
 
 use crate::{dialer::BoxedStream, tasks::clock::Clock};
 
-/// How long the peer has to hang up. Short, as it costs a file descriptor and no slot.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How many may be leaving a server at once: half of the 1,024 file descriptors that a process has
-/// by default. Who has many addresses, as every IPv6 network has, is turned away faster than that,
-/// and without a bound would leave none to accept or dial with.
-const PLACES: usize = 512;
-
-/// How much is read and thrown away meanwhile.
-const APPETITE: usize = 1 << 20;
-
 /// The places of a server for connections that leave.
 #[derive(Clone, Debug)]
 pub(crate) struct Places(Arc<Semaphore>);
 
 impl Default for Places {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PLACES)))
+        Self(Arc::new(Semaphore::new(Linger::MOST)))
     }
 }
 
-/// Waits for the peer to hang up, so that it reads our reason.
-///
-/// A socket that is closed with bytes unread is reset at once, and a reset makes the peer's system
-/// throw away what the peer has not read yet: the reason.
+/// A stream that is kept until the peer hangs up, so that it reads our reason: see [`Linger`].
 pub(crate) struct Leaving {
     stream: BoxedStream,
     alarm: Pin<Box<Sleep>>,
-    left: usize,
+    linger: Linger,
     shut: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -53,12 +39,13 @@ impl Leaving {
     pub(super) fn new(
         stream: BoxedStream,
         mut alarm: Pin<Box<Sleep>>,
+        linger: Linger,
         clock: &Clock,
         places: &Places,
     ) -> Option<Self> {
         let place = places.0.clone().try_acquire_owned().ok()?;
-        alarm.as_mut().reset(clock.tokio(clock.after(PATIENCE)));
-        Some(Self { stream, alarm, left: APPETITE, shut: false, _place: place })
+        alarm.as_mut().reset(clock.tokio(linger.deadline()));
+        Some(Self { stream, alarm, linger, shut: false, _place: place })
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -72,12 +59,11 @@ impl Leaving {
             self.shut = true;
         }
         let mut waste = [0; 1024];
-        while self.left > 0 {
-            let mut buffer = ReadBuf::new(&mut waste);
+        loop {
+            let budget = self.linger.read_budget().min(waste.len());
+            let mut buffer = ReadBuf::new(&mut waste[..budget]);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {
-                    self.left = self.left.saturating_sub(buffer.filled().len());
-                }
+                Ok(()) if !buffer.filled().is_empty() => self.linger.on_read(buffer.filled().len()),
                 _ => break,
             }
         }
@@ -87,16 +73,20 @@ impl Leaving {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{future::poll_fn, time::Duration};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
+    fn new(stream: tokio::io::DuplexStream, places: &Places) -> Option<Leaving> {
+        let alarm = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
+        let clock = Clock::start();
+        Leaving::new(Box::new(stream), alarm, Linger::new(clock.now()), &clock, places)
+    }
+
     fn leave(stream: tokio::io::DuplexStream) -> tokio::task::JoinHandle<()> {
-        let alarm = Box::pin(tokio::time::sleep(PATIENCE * 10));
-        let mut leaving =
-            Leaving::new(Box::new(stream), alarm, &Clock::start(), &Places::default()).unwrap();
+        let mut leaving = new(stream, &Places::default()).unwrap();
         tokio::spawn(async move { poll_fn(|cx| leaving.poll(cx)).await })
     }
 
@@ -120,7 +110,7 @@ mod tests {
         let (ours, _theirs) = tokio::io::duplex(64);
         let before = Clock::start();
         leave(ours).await.unwrap();
-        assert_eq!(before.elapsed(), PATIENCE);
+        assert_eq!(before.elapsed(), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,10 +122,7 @@ mod tests {
             streams.push(stream);
             others.push(other);
         }
-        let mut enter = || {
-            let alarm = Box::pin(tokio::time::sleep(PATIENCE));
-            Leaving::new(Box::new(streams.pop().unwrap()), alarm, &Clock::start(), &one)
-        };
+        let mut enter = || new(streams.pop().unwrap(), &one);
         let first = enter();
         assert!(first.is_some() && enter().is_none());
         drop(first);

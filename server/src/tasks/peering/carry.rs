@@ -175,10 +175,11 @@ impl Task {
         let Some(Hellos { theirs, shared }) = self.hellos.remove(&conn) else { return };
         let Some(Conn::Entering(entering)) = self.conns.remove(&conn) else { return };
         let Entering { local, mailbox, done } = *entering;
+        let limits = &self.connecting.config.lanes;
         let (channels, lanes): (Vec<_>, Vec<_>) = shared
             .iter()
             .map(|shared| {
-                let (channel, lane) = Channel::connected(shared.capability, shared.length);
+                let (channel, lane) = Channel::connected(shared.capability, shared.length, limits);
                 ((shared.local, channel), lane)
             })
             .unzip();

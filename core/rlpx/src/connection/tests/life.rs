@@ -159,7 +159,7 @@ fn an_idle_connection_holds_no_buffers_and_works_again() {
     let connection = &pair.a.connection;
     let held = size_of::<Connection>() + connection.memory();
     // Two ciphers and two MACs are most of it. The driver has the rest of 6 KiB.
-    assert!(held <= 2560, "an idle connection takes {held} bytes");
+    assert!(held <= 2048, "an idle connection takes {held} bytes");
     assert_eq!(connection.memory(), connection.boxed() + size_of_val(connection.shared()));
     assert!(matches!(connection.state, State::Open(_)));
 }

@@ -17,13 +17,7 @@ pub(super) fn capability(name: &str, version: u64, length: u64) -> LocalCapabili
 }
 
 pub(super) fn config(byte: u8, capabilities: &[LocalCapability]) -> Arc<Config> {
-    Arc::new(Config {
-        key: key(byte),
-        client: format!("test/{byte}"),
-        capabilities: capabilities.to_vec(),
-        listen_port: 0,
-        timeouts: Timeouts::default(),
-    })
+    Arc::new(crate::fuzzing::config(byte, capabilities))
 }
 
 /// What a driver saw.

@@ -186,8 +186,8 @@ pub enum Output {
         addresses: Vec<SocketAddr>,
     },
     /// For people: a dial, or the handshake on it, came to nothing. Not for dials that were
-    /// cancelled, unless by a deadline or a new policy, nor where the node became a peer by another connection,
-    /// or is about to by one from where it was dialed.
+    /// cancelled, unless by a deadline or a new policy, nor where the node became a peer by another
+    /// connection, or is about to by one from where it was dialed.
     DialFailed {
         /// The node.
         id: NodeId,

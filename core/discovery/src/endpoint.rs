@@ -7,9 +7,10 @@
 mod bootnodes;
 mod io;
 
-use std::net::{IpAddr, SocketAddr};
-
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use peerage_machine::{Instant, Machine, Now, Random, Seed};
 use peerage_node::{Node, Policy, Record, SelfDescription};

@@ -14,6 +14,7 @@ use std::{
 use peerage_discovery::v4::packet::Neighbor;
 use peerage_machine::Instant;
 use peerage_node::{Node, NodeId, SecretKey};
+use peerage_peering::DIAL_TIMEOUT;
 use peerage_rlpx::{Config, Connection, Role};
 
 use super::{
@@ -38,9 +39,6 @@ const PING_EVERY: u32 = 20;
 
 /// How often it dials one target: as often as four in 30 s allow.
 const DIAL_EVERY: Duration = Duration::from_secs(8);
-
-/// How long it waits for a stream.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Streams that it has open or dials, at most.
 pub(super) const MAX_STREAMS: usize = 256;

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use peerage_node::{Node, NodeId};
 use peerage_peering::{
     Slot,
-    envelope::{DialFailure, Refusal},
+    envelope::{DialFailure, Refusal, Skip},
 };
 use peerage_rlpx::{DisconnectReason, Fault};
 use tokio::sync::broadcast;
@@ -20,6 +20,14 @@ pub(crate) const BACKLOG: usize = 256;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// A candidate that the embedding program named is not dialed. Those that discovery found are
+    /// only in the log, at level debug.
+    CandidateSkipped {
+        /// The node.
+        id: NodeId,
+        /// Why.
+        why: Skip,
+    },
     /// A node that should have been dialed did not become a peer.
     DialFailed {
         /// The node.

@@ -36,7 +36,7 @@ pub use peerage_node::{
 };
 pub use peerage_peering::{
     Backoff, Limits, Slot, Throttle,
-    envelope::{DialError, DialFailure, Refusal},
+    envelope::{DialError, DialFailure, Refusal, Skip},
 };
 pub use peerage_rlpx::{
     Capability, CapabilityName, DisconnectReason, Fault, Hello, LocalFault, NameError,

@@ -8,7 +8,7 @@ mod discovery;
 use std::{net::SocketAddr, sync::Arc};
 
 use peerage_node::{NetList, Node, NodeId};
-use peerage_peering::envelope::Input;
+use peerage_peering::{Source, envelope::Input};
 use peerage_rlpx::DisconnectReason;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -84,9 +84,10 @@ impl Server {
     }
 
     /// Names a node that may be dialed when a place is free. See
-    /// [`candidates_wanted`](Self::candidates_wanted).
+    /// [`candidates_wanted`](Self::candidates_wanted). One that is not dialed is named with the
+    /// reason in an [`Event::CandidateSkipped`](crate::Event::CandidateSkipped).
     pub fn add_candidate(&self, node: Node) {
-        self.tell(Input::Candidate { node });
+        self.tell(Input::Candidate { node, source: Source::USER });
     }
 
     /// Waits until candidates are wanted, and tells how many; 0 once the server has stopped.

@@ -2,11 +2,11 @@
 //!
 //! Not here: what may be wrong with the description (`builder`), which comes before.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use peerage_machine::Random;
 use peerage_node::Node;
-use peerage_peering::UNJUDGED;
+use peerage_peering::{Source, UNJUDGED};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc, watch},
@@ -48,7 +48,13 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (accepting, may_accept) = watch::channel(false);
     let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
-    let (wanted_sender, wanted) = watch::channel(0);
+    let (user_wants, wanted) = watch::channel(0);
+    let (discovery_wants, wanted_of_discovery) = watch::channel(0);
+    let mut asked = BTreeMap::from([(Source::USER, user_wants)]);
+    if plan.discovery.is_some() {
+        asked.insert(Source::DISCOVERY_V4, discovery_wants);
+    }
+    plan.peering.peering.sources = asked.keys().copied().collect();
     let (policy_sender, policy) = watch::channel(plan.peering.peering.policy.clone());
     let (shown, local) = watch::channel(plan.node);
     let (commands, commanded) = mpsc::unbounded_channel();
@@ -67,7 +73,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         events: events.downgrade(),
         tell: tell.clone(),
         stopped,
-        wanted: wanted.clone(),
+        wanted,
     };
 
     let clock = plan.clock;
@@ -80,7 +86,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
             random: Random::from_seed(plan.random.fork()),
             commands: commanded,
             keeper: keeper.clone(),
-            wanted,
+            wanted: wanted_of_discovery,
             policy,
             tell: tell.clone(),
             shown,
@@ -104,7 +110,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         locating,
         stopping,
         stopped: stopped_sender,
-        wanted: wanted_sender,
+        wanted: asked,
         policy: policy_sender,
         events,
         roster,

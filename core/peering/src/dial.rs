@@ -34,14 +34,10 @@ use peerage_node::{Node, NodeId, Policy, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault};
 
 pub(crate) use self::attempts::Connected;
-use self::{
-    attempts::Attempts,
-    check::{Skip, Target},
-    statics::Statics,
-};
+use self::{attempts::Attempts, check::Target, statics::Statics};
 use crate::{
     Config, Limits,
-    envelope::{ConnId, DialError, DialFailure, DialId, LocateId, Output, ResolveId},
+    envelope::{ConnId, DialError, DialFailure, DialId, LocateId, Output, ResolveId, Skip},
     peers::PeerSet,
 };
 
@@ -166,6 +162,9 @@ impl Dialer {
         around: &mut Around<'_>,
         node: &Node,
     ) -> Result<(), Skip> {
+        if !self.enabled {
+            return Err(Skip::NotDialing);
+        }
         let target = self.check(around, node)?;
         if self.history.get(&node.id(), around.now).is_some() {
             return Err(Skip::Recent);

@@ -9,7 +9,7 @@ use peerage_machine::Instant;
 use peerage_node::{Forbidden, Node, NodeId, Policy, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault, Role};
 
-use crate::{Peer, Slot};
+use crate::{Peer, Slot, Source};
 
 /// A connection, from accept or dial to its end. Chosen by the driver, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,10 +48,13 @@ pub enum Input {
         /// The node.
         id: NodeId,
     },
-    /// A source found a node that could be dialed (`nodesIn`).
+    /// A source found a node that could be dialed (`nodesIn`). Answered by [`Output::Dial`] or
+    /// [`Output::CandidateSkipped`], and by [`Output::WantCandidates`] to its source.
     Candidate {
         /// The node.
         node: Node,
+        /// Who found it.
+        source: Source,
     },
     /// A connection ended (`delpeer`, or the end of a failed `SetupConn`), whoever ended it: comes
     /// once for each connection that was not refused, also after [`Output::Reject`] and
@@ -176,6 +179,15 @@ pub enum Output {
         /// The attempt.
         dial: DialId,
     },
+    /// A candidate is not dialed.
+    CandidateSkipped {
+        /// The node.
+        id: NodeId,
+        /// Who found it.
+        source: Source,
+        /// Why.
+        why: Skip,
+    },
     /// Dial a node (`startDial`): race `addresses`, the preferred first.
     Dial {
         /// The attempt; answered by [`Input::DialSucceeded`] or [`Input::DialFailed`].
@@ -274,11 +286,14 @@ pub enum Output {
     },
     /// Every connection has closed and every dial has ended after [`Input::Stop`].
     Stopped,
-    /// Up to `count` candidates would be dialed at once. Zero: keep them, and pause the search.
-    /// Each message replaces the one before, and one follows every [`Input::Candidate`], also one
-    /// that is not dialed. A source that sends one candidate and waits loses none; those beyond
-    /// `count` are dropped.
+    /// Up to `count` candidates of this source would be dialed at once. Zero: keep them, and pause
+    /// the search. Each message replaces the one before, and one follows every
+    /// [`Input::Candidate`], also one that is not dialed. A change is told to every source of
+    /// [`Config::sources`](crate::Config::sources). A source that sends one candidate and waits
+    /// loses none, unless another source was faster: those beyond `count` are skipped.
     WantCandidates {
+        /// Who is asked.
+        source: Source,
         /// How many.
         count: usize,
     },
@@ -339,4 +354,41 @@ pub enum Refusal {
     /// Too many handshakes are under way in all.
     #[error("too many handshakes are under way")]
     TooManyHandshakes,
+}
+
+/// Why a candidate is not dialed. In the order in which it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Skip {
+    /// Nobody is dialed: dialing is off, or the server is stopping.
+    #[error("nobody is dialed")]
+    NotDialing,
+    /// It is ourselves.
+    #[error("it is this node itself")]
+    OwnNode,
+    /// A dial of it is under way, or it is being looked for.
+    #[error("it is being dialed")]
+    Dialing,
+    /// It is a peer.
+    #[error("it is a peer already")]
+    Connected,
+    /// A handshake with it is under way that we began, or that comes from where we would dial:
+    /// others only claim to be the node.
+    #[error("a handshake with it is under way")]
+    HandshakeUnderWay,
+    /// The policy forbids it, or every address of it.
+    #[error("{0}")]
+    Forbidden(Forbidden),
+    /// It was dialed a short time ago.
+    #[error("it was dialed a short time ago")]
+    Recent,
+    /// It is a static node, which has a schedule of its own.
+    #[error("it is a static node, and dialed as such")]
+    Static,
+    /// More came than were wanted.
+    #[error("no more dials are wanted now")]
+    NoSlot,
+    /// It has no TCP address. A name is none: those are for what a user wrote.
+    #[error("it has no TCP address")]
+    NoEndpoint,
 }

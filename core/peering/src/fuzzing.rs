@@ -20,7 +20,7 @@ use peerage_rlpx::{DisconnectReason, Fault, LocalFault, Role};
 
 use self::names::{Numbers, endpoint, id, key, node, node_at};
 use crate::{
-    Config, Limits, Peer, Server, Slot,
+    Config, Limits, Peer, Server, Slot, Source,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 
@@ -29,6 +29,9 @@ const MAX_PEERS: usize = 6;
 const MAX_INBOUND: usize = 4;
 const MAX_DIALING: usize = 3;
 const MAX_HANDSHAKES: usize = 3;
+
+/// A source that nobody asks.
+const OTHER: Source = Source::new("other");
 
 /// How far a connection is, as the driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,6 +74,8 @@ struct Driver {
     stopping: bool,
     stopped: bool,
     accepting: bool,
+    /// The sources that were asked for candidates, in this order.
+    answers: Vec<Source>,
 }
 
 impl Driver {
@@ -101,6 +106,7 @@ impl Driver {
             stopping: false,
             stopped: false,
             accepting: false,
+            answers: Vec::new(),
         };
         driver.drain();
         driver
@@ -131,7 +137,13 @@ impl Driver {
                 self.remotes.insert(conn, remote.ip());
                 self.tell(Input::Accepted { conn, remote });
             }
-            1 => self.tell(Input::Candidate { node: node(n) }),
+            1 => {
+                let source = [Source::USER, OTHER][pick % 2];
+                self.answers.clear();
+                self.tell(Input::Candidate { node: node(n), source });
+                let is_answered = self.answers.contains(&source);
+                assert!(is_answered, "{source} is not told whether it may go on");
+            }
             2 => self.tell(Input::AddStatic { node: node(n) }),
             3 => {
                 let host = ["example.org:1", "10.1.1.1:5", "10.1.1.1:0"][pick % 3];
@@ -389,10 +401,13 @@ impl Driver {
                 assert!(self.stopping && self.conns.is_empty() || self.only_closing());
                 self.stopped = true;
             }
-            Output::WantCandidates { count } => {
+            Output::WantCandidates { source, count } => {
+                self.answers.push(source);
                 assert!(count <= MAX_DIALING && !(self.stopping && count > 0));
             }
-            Output::DialFailed { .. } | Output::PolicyChanged { .. } => {}
+            Output::CandidateSkipped { .. }
+            | Output::DialFailed { .. }
+            | Output::PolicyChanged { .. } => {}
         }
     }
 

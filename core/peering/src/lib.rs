@@ -16,6 +16,7 @@ mod names;
 mod peers;
 mod race;
 mod server;
+mod source;
 pub mod tie;
 
 pub use peerage_machine::{Instant, Machine, Now, Seed};
@@ -31,3 +32,4 @@ pub use names::{NAME_PATIENCE, NAMES_AT_ONCE, Names, NamesInput, NamesOutput};
 pub use peers::{Peer, PeerSet, Pending};
 pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};
+pub use source::Source;

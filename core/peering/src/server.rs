@@ -15,7 +15,7 @@ use peerage_node::{NodeId, Policy, PublicKey};
 
 use self::conns::Conn;
 use crate::{
-    Config,
+    Config, Source,
     admission::Privileges,
     dial::{Around, Dialer, StaticNode},
     envelope::{ConnId, Input, Output},
@@ -88,7 +88,7 @@ impl Server {
             config,
         };
         server.outputs.push_back(Output::Accepting(server.accepting));
-        server.want_candidates(true);
+        server.want_candidates(true, None);
         server
     }
 
@@ -167,7 +167,7 @@ impl Server {
     }
 
     /// Does whatever has become possible, and tells the driver what has changed.
-    fn advance(&mut self, now: Instant, answer_candidate: bool) {
+    fn advance(&mut self, now: Instant, answered: Option<Source>) {
         if self.life == Life::Running {
             let (dialer, mut around) = self.dialing(now);
             dialer.pump(&mut around);
@@ -177,7 +177,7 @@ impl Server {
             self.accepting = accepting;
             self.outputs.push_back(Output::Accepting(accepting));
         }
-        self.want_candidates(answer_candidate);
+        self.want_candidates(false, answered);
         let idle = self.conns.is_empty() && self.dialer.in_flight() == 0;
         if self.life == Life::Stopping && idle {
             self.life = Life::Stopped;
@@ -185,12 +185,16 @@ impl Server {
         }
     }
 
-    fn want_candidates(&mut self, always: bool) {
+    /// Tells every source how many candidates are wanted, if that has changed; `answered` in any
+    /// case, which has sent one.
+    fn want_candidates(&mut self, is_first: bool, answered: Option<Source>) {
         let count = self.dialer.wanted(&self.peers);
-        if always || count != self.wanted {
-            self.wanted = count;
-            self.outputs.push_back(Output::WantCandidates { count });
-        }
+        let has_changed = is_first || count != self.wanted;
+        self.wanted = count;
+        let sources = self.config.sources.iter().filter(|_| has_changed);
+        let others = sources.copied().filter(|source| Some(*source) != answered);
+        let want = |source| Output::WantCandidates { source, count };
+        self.outputs.extend(answered.into_iter().chain(others).map(want));
     }
 
     /// The dial scheduler, and what it sees of the rest.
@@ -206,7 +210,8 @@ impl Machine for Server {
 
     fn handle_input(&mut self, now: Now, input: Input) {
         let now = now.mono;
-        let answer_candidate = matches!(input, Input::Candidate { .. });
+        let answered =
+            if let Input::Candidate { source, .. } = input { Some(source) } else { None };
         let running = self.life == Life::Running;
         match input {
             Input::Accepted { conn, remote } => self.on_accepted(now, conn, remote),
@@ -229,10 +234,12 @@ impl Machine for Server {
                 let (dialer, mut around) = self.dialing(now);
                 dialer.on_located(&mut around, locate, node.as_ref());
             }
-            Input::Candidate { node } if running => {
-                // Why it is not dialed concerns nobody yet.
+            Input::Candidate { node, source } => {
                 let (dialer, mut around) = self.dialing(now);
-                let _ = dialer.on_candidate(&mut around, &node);
+                if let Err(why) = dialer.on_candidate(&mut around, &node) {
+                    let id = node.id();
+                    self.outputs.push_back(Output::CandidateSkipped { id, source, why });
+                }
             }
             Input::AddStatic { node } if running => self.on_add_static(now, node),
             Input::AddTrusted { id } if running => {
@@ -249,16 +256,15 @@ impl Machine for Server {
             Input::Stop => self.on_stop(now),
             Input::AddStatic { .. }
             | Input::AddTrusted { .. }
-            | Input::Candidate { .. }
             | Input::RemoveStatic { .. }
             | Input::RemoveTrusted { .. }
             | Input::SetPolicy { .. } => {}
         }
-        self.advance(now, answer_candidate && running);
+        self.advance(now, answered);
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        self.advance(now.mono, false);
+        self.advance(now.mono, None);
     }
 
     fn poll_output(&mut self) -> Option<Output> {

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy};
 use peerage_peering::{
-    Names, NamesInput, Server as Peering,
+    Names, NamesInput, Server as Peering, Source,
     envelope::{ConnId, DialId, Input, ResolveId},
 };
 use peerage_rlpx::{Hello, Shared};
@@ -68,7 +68,8 @@ pub(crate) struct Links {
     /// Whether discovery is to end.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) stopped: watch::Sender<bool>,
-    pub(crate) wanted: watch::Sender<usize>,
+    /// How many candidates each source is asked for.
+    pub(crate) wanted: BTreeMap<Source, watch::Sender<usize>>,
     pub(crate) policy: watch::Sender<Policy>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) roster: Arc<Roster>,
@@ -98,7 +99,7 @@ pub(crate) struct Task {
     keeper: Option<Keeper>,
     stopping: watch::Sender<bool>,
     stopped: watch::Sender<bool>,
-    wanted: watch::Sender<usize>,
+    wanted: BTreeMap<Source, watch::Sender<usize>>,
     policy: watch::Sender<Policy>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,

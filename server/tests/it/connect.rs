@@ -1,7 +1,8 @@
 //! Servers that dial and listen, and messages between them.
 
 use peerage::{
-    Bytes, DialError, DialFailure, Direction, Event, MAX_PAYLOAD, SendError, Server, Slot,
+    Bytes, DialError, DialFailure, Direction, Event, MAX_PAYLOAD, Node, SendError, Server, Skip,
+    Slot,
 };
 
 use crate::common::*;
@@ -88,6 +89,22 @@ async fn a_dial_that_reaches_nobody_is_reported_with_its_reason_and_its_next_try
     let Event::DialFailed { id, why, retry_in, .. } = event else { panic!("{event:?}") };
     assert_eq!((id, why), (node.id(), DialFailure::Dial(DialError::Refused)));
     assert!(retry_in.is_some());
+}
+
+#[tokio::test]
+async fn a_candidate_that_is_not_dialed_comes_back_with_the_reason() {
+    let server = Server::builder(key(1)).start().await.unwrap();
+    let mut events = server.subscribe();
+    server.candidates_wanted().await;
+    server.add_candidate(server.local_node());
+    server.add_candidate(Node::new(*key(2).public()));
+    for expected in
+        [(key(1).public().id(), Skip::OwnNode), (key(2).public().id(), Skip::NoEndpoint)]
+    {
+        let event = events.next().await.unwrap();
+        let Event::CandidateSkipped { id, why } = event else { panic!("{event:?}") };
+        assert_eq!((id, why), expected);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use peerage_discovery::NameId;
 use peerage_machine::Machine as _;
 use peerage_peering::{
-    ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, UNJUDGED,
+    ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, Source, UNJUDGED,
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 
@@ -54,6 +54,8 @@ impl Node {
             }
             Output::Begin { conn, role } => self.begin(io, conn, role),
             Output::CancelDial { dial } => self.cancel_dial(io, dial),
+            // A simulated node has no user who would ask why.
+            Output::CandidateSkipped { .. } => {}
             Output::Dial { dial, addresses, .. } => self.dial(io, dial, addresses),
             Output::DialFailed { id, why, .. } => {
                 self.seen.dials_failed += 1;
@@ -106,8 +108,10 @@ impl Node {
                 let known = self.conns.len() - self.unjudged;
                 io.report(&NodeFact::Stopped { conns: known, dials: self.dials.len() });
             }
-            Output::WantCandidates { count } => {
-                self.ask_discovery(io, Question::Want(count));
+            Output::WantCandidates { source, count } => {
+                if source == Source::DISCOVERY_V4 {
+                    self.ask_discovery(io, Question::Want(count));
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId, SeedN
 use peerage_machine::{Machine as _, Random, Seed};
 use peerage_node::{Node as Named, SelfDescription};
 use peerage_peering::{
-    NamesInput,
+    NamesInput, Source,
     envelope::{Input, LocateId},
 };
 
@@ -110,7 +110,7 @@ impl Node {
         while let Some(output) = discovery.endpoint.poll_output() {
             match output {
                 Output::Candidate(node) => {
-                    let input = Input::Candidate { node };
+                    let input = Input::Candidate { node, source: Source::DISCOVERY_V4 };
                     io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                 }
                 Output::LocalRecord(record) => self.record = Some(record),

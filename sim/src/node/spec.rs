@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peerage_discovery::Config as Discovery;
 use peerage_node::{Node, NodeId, SecretKey};
-use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits};
+use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits, Source};
 use peerage_rlpx::{Config, Timeouts};
 
 use super::{Chat, ProtocolSpec};
@@ -83,6 +83,7 @@ impl NodeSpec {
             .with_static_nodes(self.static_nodes.clone())
             .with_trusted(self.trusted.clone())
             .with_dialing(self.dialing)
+            .with_sources(self.discovery.iter().map(|_| Source::DISCOVERY_V4).collect())
             .with_dial_timeout(self.dial_timeout)
     }
 }

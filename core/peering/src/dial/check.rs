@@ -7,26 +7,7 @@ use std::net::SocketAddr;
 use peerage_node::{Forbidden, Node, NodeId};
 
 use super::{Around, Dialer};
-
-/// Why a node is not dialed now. In the order in which it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Skip {
-    OwnNode,
-    Dialing,
-    Connected,
-    /// We began it, or it comes from where we would dial: others only claim to be the node.
-    HandshakeUnderWay,
-    /// The node, or every address of it.
-    Forbidden(Forbidden),
-    /// A candidate only: it has no address. Static nodes are looked for.
-    NoEndpoint,
-    /// A candidate only: it was dialed a short time ago.
-    Recent,
-    /// A candidate only: it has a schedule of its own.
-    Static,
-    /// A candidate only: more came than were wanted.
-    NoSlot,
-}
+use crate::envelope::Skip;
 
 /// Where to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use peerage_node::Policy;
-use peerage_peering::{Config, Limits};
+use peerage_peering::{Config, Limits, Source};
 
 use crate::support::{Do::*, *};
 
@@ -31,7 +31,7 @@ fn candidates_are_wanted_twice_as_often_as_dialed_peers_are_missing() {
         // Two are missing now, and one is in flight.
         (1, Ready("a"), "peer 11 by a as Dialed; want 3"),
         // Connected: skipped, and the source is told that it may go on.
-        (2, Candidate(11), "want 3"),
+        (2, Candidate(11), "skip 11: it is a peer already; want 3"),
         (2, DialErr(12), "12 failed: dial failed: connection refused; want 4"),
         // An inbound peer takes no slot for dialing.
         (3, PeerIn("b", 13), "proceed b; greet b; peer 13 by b as Inbound"),
@@ -40,10 +40,35 @@ fn candidates_are_wanted_twice_as_often_as_dialed_peers_are_missing() {
         (3, Candidate(15), "dial 15; want 1"),
         (3, PeerOut("d", 15), "greet d; peer 15 by d as Dialed; want 0"),
         // More than wanted: dropped.
-        (4, Candidate(16), "want 0"),
+        (4, Candidate(16), "skip 16: no more dials are wanted now; want 0"),
         // A slot is free again.
         (5, Close("c"), "dropped 14 by c; want 2"),
         (5, Candidate(16), "dial 16; want 1"),
+    ]);
+}
+
+/// A change is told to all who are asked; that it may go on, to the one who sent a candidate.
+#[test]
+fn each_source_is_asked_for_itself_and_hears_why_its_candidate_is_skipped() {
+    let (v4, other) = (Source::DISCOVERY_V4, Source::new("mine"));
+    World::new(config(small()).with_sources(vec![Source::USER, v4])).play(&[
+        (0, Wait, "accepting; want 6; want 6 of discovery v4"),
+        (0, CandidateOf(v4, 11), "dial 11; want 5 of discovery v4; want 5"),
+        (0, Candidate(12), "dial 12; want 4; want 4 of discovery v4"),
+        // Nothing has changed for the others.
+        (
+            0,
+            CandidateOf(v4, 12),
+            "skip 12 of discovery v4: it is being dialed; want 4 of discovery v4",
+        ),
+        // One that nobody asks is heard, and answered.
+        (0, CandidateOf(other, 11), "skip 11 of mine: it is being dialed; want 4 of mine"),
+        (0, CandidateOf(other, 13), "dial 13; want 3 of mine; want 3; want 3 of discovery v4"),
+        (
+            1,
+            DialErr(13),
+            "13 failed: dial failed: connection refused; want 4; want 4 of discovery v4",
+        ),
     ]);
 }
 
@@ -53,7 +78,7 @@ fn dials_in_flight_are_bounded_whatever_is_missing() {
         (0, Wait, "accepting; want 2"),
         (0, Candidate(11), "dial 11; want 1"),
         (0, Candidate(12), "dial 12; want 0"),
-        (0, Candidate(13), "want 0"),
+        (0, Candidate(13), "skip 13: no more dials are wanted now; want 0"),
         // Static nodes wait as well.
         (0, AddStatic(14), ""),
         (0, DialErr(11), "11 failed: dial failed: connection refused; dial 14"),
@@ -88,24 +113,32 @@ fn a_candidate_is_not_dialed_when_anything_speaks_against_it() {
     World::new(restricted(small())).play(&[
         (0, Wait, "accepting; want 6"),
         // Ourselves.
-        (0, Candidate(1), "want 6"),
+        (0, Candidate(1), "skip 1: it is this node itself; want 6"),
         // No TCP port; a name, which only a user may have dialed.
-        (0, CandidateAt(11, "10.0.0.11:0"), "want 6"),
-        (0, CandidateAt(11, "example.org:30303"), "want 6"),
+        (0, CandidateAt(11, "10.0.0.11:0"), "skip 11: it has no TCP address; want 6"),
+        (0, CandidateAt(11, "example.org:30303"), "skip 11: it has no TCP address; want 6"),
         // TestDialSchedNetRestrict.
-        (0, CandidateAt(11, "10.0.1.11:30303"), "want 6"),
-        (0, CandidateAt(11, "[2001:db9::1]:30303"), "want 6"),
+        (
+            0,
+            CandidateAt(11, "10.0.1.11:30303"),
+            "skip 11: its address is outside the net restriction; want 6",
+        ),
+        (
+            0,
+            CandidateAt(11, "[2001:db9::1]:30303"),
+            "skip 11: its address is outside the net restriction; want 6",
+        ),
         (0, CandidateAt(11, "[2001:db8::1]:30303"), "dial 11 at [2001:db8::1]:30303; want 5"),
         // Already dialed, with another address.
-        (0, Candidate(11), "want 5"),
+        (0, Candidate(11), "skip 11: it is being dialed; want 5"),
         // A moment ago.
         (1, DialErr(11), "11 failed: dial failed: connection refused; want 6"),
-        (34, Candidate(11), "want 6"),
+        (34, Candidate(11), "skip 11: it was dialed a short time ago; want 6"),
         (35, Candidate(11), "dial 11; want 5"),
         // Its own schedule.
         (35, AddStatic(12), "dial 12"),
         (36, DialErr(12), "12 failed: dial failed: connection refused, again in 35 s"),
-        (70, Candidate(12), "want 5"),
+        (70, Candidate(12), "skip 12: it is a static node, and dialed as such; want 5"),
     ]);
 }
 
@@ -122,7 +155,7 @@ fn no_node_is_dialed_twice_within_the_history_not_even_after_remove_and_add() {
         (35, Wait, "dial 11"),
         (36, RemoveStatic(11), "cancel 11"),
         // A candidate has the same history.
-        (69, Candidate(11), "want 6"),
+        (69, Candidate(11), "skip 11: it was dialed a short time ago; want 6"),
         (70, Candidate(11), "dial 11; want 5"),
     ]);
 }
@@ -411,7 +444,7 @@ fn a_node_whose_inbound_handshake_is_under_way_is_dialed_only_after_it() {
     World::new(config(small())).play(&[
         (0, AcceptOf("a", 11), "accepting; want 6; proceed a"),
         (0, Identify("a", 11), "greet a"),
-        (0, Candidate(11), "want 6"),
+        (0, Candidate(11), "skip 11: a handshake with it is under way; want 6"),
         (0, AddStatic(11), ""),
         (9, Close("a"), "dial 11"),
         // The same address in its other form.
@@ -432,7 +465,7 @@ fn a_second_inbound_handshake_that_fails_leaves_the_mark_of_the_first() {
         (0, AcceptOf("b", 11), "proceed b"),
         (0, Identify("b", 11), "greet b"),
         (1, Close("b"), ""),
-        (1, Candidate(11), "want 6"),
+        (1, Candidate(11), "skip 11: a handshake with it is under way; want 6"),
         (2, Close("a"), ""),
         (2, Candidate(11), "dial 11; want 5"),
     ]);
@@ -552,7 +585,7 @@ fn without_dialing_nothing_is_dialed_and_all_slots_are_inbound() {
     let mut world = World::new(config(small()).with_dialing(false).with_static_nodes(static_nodes));
     world.play(&[
         (0, Wait, "accepting; want 0"),
-        (0, Candidate(12), "want 0"),
+        (0, Candidate(12), "skip 12: nobody is dialed; want 0"),
         (500, AddStatic(13), ""),
         (500, PeerIn("a", 11), "proceed a; greet a; peer 11 by a as Static"),
     ]);

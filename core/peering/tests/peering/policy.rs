@@ -51,7 +51,7 @@ fn a_new_policy_cancels_the_dials_that_it_forbids_and_says_so() {
         // It was connected already.
         (1, DialOk(11, "a"), "end a: disconnect requested"),
         (1, Close("a"), ""),
-        (2, Candidate(13), "want 5"),
+        (2, Candidate(13), "skip 13: its address is outside the net restriction; want 5"),
         (2, DialOk(12, "b"), ""),
         // The dial is over, and the handshake ends with its connection.
         (3, Policy(Some("fd00::/8")), "end b: disconnect requested; policy fd00::/8"),

@@ -247,7 +247,7 @@ fn stopping_says_goodbye_to_everybody_and_waits_for_every_connection() {
         (1, Stream("e", None), "refuse e: the server is stopping"),
         (1, Identify("b", 14), ""),
         (1, AddStatic(15), ""),
-        (1, Candidate(15), ""),
+        (1, Candidate(15), "skip 15: nobody is dialed; want 0"),
         (2, Close("a"), "dropped 11 by a"),
         (2, Close("b"), ""),
         (2, Close("c"), ""),

@@ -14,7 +14,7 @@ use std::{
 use peerage_machine::{Machine, Now};
 use peerage_node::{Node, PublicKey};
 use peerage_peering::{
-    Config, Limits, Server,
+    Config, Limits, Server, Source,
     envelope::{ConnId, DialError, DialId, Input, Output},
 };
 use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
@@ -168,7 +168,7 @@ impl Pair {
                 self.found[at] = true;
                 let other = endpoint(self.nodes[1 - at]);
                 let node = Node::from_endpoint(self.keys[1 - at], other, None);
-                self.tell(at, Input::Candidate { node });
+                self.tell(at, Input::Candidate { node, source: Source::USER });
             }
             Event::Connects { link } => {
                 let dial = self.links[link].dial.take().unwrap();
@@ -274,6 +274,7 @@ impl Pair {
                 Output::Refuse { .. } => unreachable!("because these addresses are local"),
                 Output::Accepting(_)
                 | Output::Begin { .. }
+                | Output::CandidateSkipped { .. }
                 | Output::DialFailed { .. }
                 | Output::Locate { .. }
                 | Output::PeerAdded { .. }

@@ -10,7 +10,7 @@ use std::{
 use peerage_machine::{Instant, Machine, Now};
 use peerage_node::{Node, NodeId};
 use peerage_peering::{
-    Backoff, Config, Limits, Peer, Role, Server, Throttle,
+    Backoff, Config, Limits, Peer, Role, Server, Source, Throttle,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
 };
 use peerage_rlpx::{DisconnectReason, Fault, LocalFault};
@@ -27,6 +27,7 @@ pub(crate) enum Do {
     AddTrusted(u8),
     Candidate(u8),
     CandidateAt(u8, &'static str),
+    CandidateOf(Source, u8),
     Close(&'static str),
     Disconnect(u8),
     /// The dial to a node succeeds, as this connection.
@@ -129,8 +130,9 @@ impl World {
             Do::AddStatic(n) => self.tell(Input::AddStatic { node: node(n) }),
             Do::AddStaticAt(n, host) => self.tell(Input::AddStatic { node: node_at(n, host) }),
             Do::AddTrusted(n) => self.tell(Input::AddTrusted { id: id(n) }),
-            Do::Candidate(n) => self.tell(Input::Candidate { node: node(n) }),
-            Do::CandidateAt(n, host) => self.tell(Input::Candidate { node: node_at(n, host) }),
+            Do::Candidate(n) => self.candidate(node(n), Source::USER),
+            Do::CandidateAt(n, host) => self.candidate(node_at(n, host), Source::USER),
+            Do::CandidateOf(source, n) => self.candidate(node(n), source),
             Do::Close(conn) => {
                 let conn = self.conn(conn);
                 self.tell(Input::Closed { conn, fault: Fault::Local(LocalFault::Lost) })
@@ -224,6 +226,10 @@ impl World {
         self.drain()
     }
 
+    fn candidate(&mut self, node: Node, source: Source) -> Vec<String> {
+        self.tell(Input::Candidate { node, source })
+    }
+
     fn conn(&mut self, name: &'static str) -> ConnId {
         let next = ConnId(self.conns.len() as u64);
         *self.conns.entry(name).or_insert(next)
@@ -256,6 +262,12 @@ impl World {
             Output::Begin { conn, role } => {
                 self.begun.insert(conn, role);
                 return None;
+            }
+            Output::CandidateSkipped { id, source: Source::USER, why } => {
+                format!("skip {}: {why}", self.number(&id))
+            }
+            Output::CandidateSkipped { id, source, why } => {
+                format!("skip {} of {source}: {why}", self.number(&id))
             }
             Output::CancelDial { dial } => {
                 let (n, _) = self.dials.iter().find(|(_, of)| **of == dial).unwrap();
@@ -311,7 +323,8 @@ impl World {
                 format!("slot of {}: {slot:?}", self.number(&id))
             }
             Output::Stopped => "stopped".into(),
-            Output::WantCandidates { count } => format!("want {count}"),
+            Output::WantCandidates { source: Source::USER, count } => format!("want {count}"),
+            Output::WantCandidates { source, count } => format!("want {count} of {source}"),
         })
     }
 }

@@ -3,7 +3,7 @@
 use peerage_discovery::{NameId, Output};
 use peerage_machine::Machine as _;
 use peerage_node::{Node, Record};
-use peerage_peering::envelope::Input as Peering;
+use peerage_peering::{Source, envelope::Input as Peering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Input, Task};
@@ -43,7 +43,8 @@ impl Task {
         match output {
             Output::Candidate(node) => {
                 // Fails if the server has stopped.
-                let input = Box::new(Peering::Candidate { node });
+                let source = Source::DISCOVERY_V4;
+                let input = Box::new(Peering::Candidate { node, source });
                 let _ = self.links.tell.send(Notice::Command(input));
             }
             Output::LocalRecord(record) => self.show(&record),

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
-    NamesInput, NamesOutput, Origin, Peer as Admitted,
+    NamesInput, NamesOutput, Origin, Peer as Admitted, Source,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal, ResolveId},
 };
 use peerage_rlpx::{Fault, Role};
@@ -51,6 +51,12 @@ impl Task {
                     self.input(Input::DialFailed { dial, why: DialError::Cancelled });
                 }
             }
+            Output::CandidateSkipped { id, source, why } => {
+                tracing::debug!(%id, %source, %why, "candidate skipped");
+                if source == Source::USER {
+                    self.publish(Event::CandidateSkipped { id, why });
+                }
+            }
             Output::Dial { dial, key, addresses } => self.dial(dial, key, addresses),
             Output::DialFailed { id, why, retry_at } => {
                 let now = self.clock.now().mono;
@@ -87,8 +93,10 @@ impl Task {
                     self.progress = Progress::Stopped(deadline);
                 }
             }
-            Output::WantCandidates { count } => {
-                self.wanted.send_replace(count);
+            Output::WantCandidates { source, count } => {
+                if let Some(wanted) = self.wanted.get(&source) {
+                    wanted.send_replace(count);
+                }
             }
         }
     }

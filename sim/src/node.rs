@@ -50,7 +50,6 @@ const PEER: Kind = Kind::new(5, "peer");
 
 /// What one task of a node tells another one.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "mail is boxed, and most of it goes to peering")]
 enum Mail {
     /// To the connection's task.
     Conn { conn: ConnId, order: Order },

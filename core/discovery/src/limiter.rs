@@ -4,10 +4,7 @@
 //! A recovery costs some 40 us, the fixed price a stranger can make us pay per packet; this is what
 //! bounds their number. Not here: what a packet says, or whether its sender may be answered.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use peerage_machine::{ExpiringMap, Instant};
 use peerage_node::Subnet;
@@ -86,9 +83,9 @@ pub struct Limiter {
     config: LimiterConfig,
     /// Addresses that have not recovered fully. A full map drops the one closest to recovery, which
     /// loses least: whoever floods stays.
-    levels: ExpiringMap<IpAddr, Level>,
+    levels: ExpiringMap<Sender, Level>,
     /// Addresses from which an endpoint proof has come. A full map drops the oldest.
-    proofs: ExpiringMap<IpAddr, ()>,
+    proofs: ExpiringMap<Sender, ()>,
     unproved: Level,
     proved: Level,
 }
@@ -151,19 +148,22 @@ impl Limiter {
     /// The most bytes held.
     pub(crate) fn memory_bound(config: &LimiterConfig) -> usize {
         let addresses = config.addresses.max(1);
-        ExpiringMap::<IpAddr, Level>::memory_bound(addresses)
-            + ExpiringMap::<IpAddr, ()>::memory_bound(addresses)
+        ExpiringMap::<Sender, Level>::memory_bound(addresses)
+            + ExpiringMap::<Sender, ()>::memory_bound(addresses)
     }
 }
 
-/// What counts as one sender: an IPv4 address, or an IPv6 /64, which one machine can fill.
-fn key(ip: IpAddr) -> IpAddr {
+/// What counts as one sender: an IPv4 address, or an IPv6 /64, which one machine can fill. The
+/// bits of the first address, IPv4 as IPv6 has it: numbers are found sooner than addresses.
+type Sender = u128;
+
+fn key(ip: IpAddr) -> Sender {
     match ip.to_canonical() {
         IpAddr::V6(ip) => {
             let host_bits = 128 - u32::from(Subnet::V6_PREFIX);
-            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> host_bits << host_bits))
+            ip.to_bits() >> host_bits << host_bits
         }
-        ip @ IpAddr::V4(_) => ip,
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
     }
 }
 

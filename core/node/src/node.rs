@@ -13,7 +13,7 @@ use std::{
 
 pub use text::ParseNodeError;
 
-use crate::{MAX_RECORD_SIZE, NodeId, PublicKey, Record, reach::Scope};
+use crate::{NodeId, PublicKey, Record, reach::Scope};
 
 /// A node: its key, and where it is said to be.
 ///
@@ -56,7 +56,7 @@ enum Host {
 impl Node {
     /// The most bytes that a node takes besides its own size: those of a record, which may be
     /// shared. No name is as long.
-    pub const MAX_HEAP: usize = MAX_RECORD_SIZE + 2 * size_of::<usize>();
+    pub const MAX_HEAP: usize = Record::MAX_HEAP;
 
     /// A node of which only the key is known.
     pub fn new(public_key: PublicKey) -> Self {

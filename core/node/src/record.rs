@@ -79,11 +79,15 @@ pub enum RecordError {
     UnsortedKeys,
 }
 
-/// A node's signed statement about itself. Cheap to clone.
+/// A node's signed statement about itself. Cheap to clone, and small: tables hold hundreds of nodes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The whole record in RLP, checked: everything below is derived from it.
-    rlp: Arc<[u8]>,
+pub struct Record(Arc<Checked>);
+
+/// A record whose signature is right.
+#[derive(PartialEq, Eq)]
+struct Checked {
+    /// The whole record in RLP: everything below is derived from it.
+    rlp: Box<[u8]>,
     /// Where the first key begins in `rlp`.
     pairs_at: usize,
     seq: u64,
@@ -92,6 +96,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// The most bytes that a record holds beside itself, shared by its clones.
+    pub(crate) const MAX_HEAP: usize =
+        MAX_RECORD_SIZE + size_of::<Checked>() + 2 * size_of::<usize>();
+
     /// Decodes a record and checks its signature (one verification, about 30 us).
     ///
     /// Pairs with a known key and an unexpected value are kept, and read as absent.
@@ -146,32 +154,33 @@ impl Record {
         if !scheme::verify(crypto, &public_key, content, signature) {
             return Err(RecordError::Signature);
         }
-        Ok(Self { rlp: rlp.into(), pairs_at, seq, public_key, id: public_key.id() })
+        let id = public_key.id();
+        Ok(Self(Arc::new(Checked { rlp: rlp.into(), pairs_at, seq, public_key, id })))
     }
 
     /// The record in RLP, byte for byte as it was decoded.
     pub fn encode(&self) -> Vec<u8> {
-        self.rlp.to_vec()
+        self.0.rlp.to_vec()
     }
 
     /// The record in RLP, borrowed.
     pub fn as_rlp(&self) -> &[u8] {
-        &self.rlp
+        &self.0.rlp
     }
 
     /// The sequence number: of two records of one node, the higher is the newer.
-    pub const fn seq(&self) -> u64 {
-        self.seq
+    pub fn seq(&self) -> u64 {
+        self.0.seq
     }
 
     /// The key that signed the record.
-    pub const fn public_key(&self) -> &PublicKey {
-        &self.public_key
+    pub fn public_key(&self) -> &PublicKey {
+        &self.0.public_key
     }
 
     /// The id of the node that signed the record.
-    pub const fn id(&self) -> NodeId {
-        self.id
+    pub fn id(&self) -> NodeId {
+        self.0.id
     }
 
     /// The IPv4 address.
@@ -213,7 +222,7 @@ impl Record {
 
     /// All pairs, sorted by key: keys as bytes, values in RLP.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut rest = &self.rlp[self.pairs_at..];
+        let mut rest = &self.0.rlp[self.0.pairs_at..];
         std::iter::from_fn(move || {
             (!rest.is_empty())
                 .then(|| take_pair(&mut rest).expect("because decode() walked the same bytes"))
@@ -235,7 +244,7 @@ impl fmt::Debug for Record {
 impl fmt::Display for Record {
     /// `enr:` and the record in URL-safe base64 without padding.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{TEXT_PREFIX}{}", URL_SAFE_NO_PAD.encode(&self.rlp))
+        write!(f, "{TEXT_PREFIX}{}", URL_SAFE_NO_PAD.encode(&self.0.rlp))
     }
 }
 

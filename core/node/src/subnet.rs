@@ -57,8 +57,8 @@ pub struct SubnetCounts {
     v4_prefix: u8,
     v6_prefix: u8,
     limit: usize,
-    /// Subnets with at least one address.
-    counts: BTreeMap<Subnet, usize>,
+    /// Subnets with at least one address, by [`key`](Self::key).
+    counts: BTreeMap<u128, u32>,
 }
 
 impl SubnetCounts {
@@ -75,20 +75,22 @@ impl SubnetCounts {
     /// Counts `ip`, unless its subnet is full. Whether it was counted.
     #[must_use]
     pub fn add(&mut self, ip: IpAddr) -> bool {
-        let has_room = self.has_room(ip);
-        if has_room {
-            *self.counts.entry(self.subnet(ip)).or_default() += 1;
+        if self.limit == 0 {
+            return false;
         }
+        let count = self.counts.entry(self.key(ip)).or_default();
+        let has_room = (*count as usize) < self.limit;
+        *count += u32::from(has_room);
         has_room
     }
 
     /// Takes back one [`add`](Self::add) of an address in the subnet of `ip`.
     pub fn remove(&mut self, ip: IpAddr) {
-        let subnet = self.subnet(ip);
-        if let Some(count) = self.counts.get_mut(&subnet) {
+        let key = self.key(ip);
+        if let Some(count) = self.counts.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                self.counts.remove(&subnet);
+                self.counts.remove(&key);
             }
         }
     }
@@ -100,12 +102,12 @@ impl SubnetCounts {
 
     /// How many addresses in the subnet of `ip` are counted.
     pub fn count(&self, ip: IpAddr) -> usize {
-        self.counts.get(&self.subnet(ip)).copied().unwrap_or(0)
+        self.counts.get(&self.key(ip)).map_or(0, |count| *count as usize)
     }
 
     /// How many addresses are counted in all.
     pub fn len(&self) -> usize {
-        self.counts.values().sum()
+        self.counts.values().map(|count| *count as usize).sum()
     }
 
     /// Whether no address is counted.
@@ -120,11 +122,18 @@ impl SubnetCounts {
 
     /// The most bytes that the counts of so many addresses take: each alone in its subnet.
     pub const fn memory_bound(addresses: usize) -> usize {
-        tree_memory::<Subnet, usize>(addresses)
+        tree_memory::<u128, u32>(addresses)
     }
 
-    fn subnet(&self, ip: IpAddr) -> Subnet {
-        Subnet::with_prefix(ip, self.v4_prefix, self.v6_prefix)
+    /// The first address of the subnet of `ip`, as IPv6, where IPv4 is mapped: a number is found
+    /// sooner than a [`Subnet`], and this is asked for each address that anybody tells us.
+    fn key(&self, ip: IpAddr) -> u128 {
+        let (bits, host_bits) = match ip.to_canonical() {
+            IpAddr::V4(ip) => (ip.to_ipv6_mapped().to_bits(), 32 - self.v4_prefix.min(32)),
+            IpAddr::V6(ip) => (ip.to_bits(), 128 - self.v6_prefix.min(128)),
+        };
+        // A shift by all bits is none.
+        bits & u128::MAX.checked_shl(host_bits.into()).unwrap_or(0)
     }
 }
 

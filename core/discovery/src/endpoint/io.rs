@@ -16,7 +16,6 @@ pub struct NameId(pub u64);
 
 /// What the machine is told.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "each is used up at once")]
 pub enum Input<'a> {
     /// A user asks something, or tells of a node.
     Command(Command),

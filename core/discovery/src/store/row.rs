@@ -6,7 +6,7 @@ mod bytes;
 
 use std::{
     borrow::Cow,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -38,21 +38,24 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stated {
     /// As it was told.
-    Node {
-        node: Arc<Node>,
-        /// Its UDP addresses.
-        ips: Vec<IpAddr>,
-    },
+    Node { node: Arc<Node>, ips: Ips },
     /// As it is on a disk.
-    Written(Written),
+    Written(Box<Written>),
+}
+
+/// The UDP addresses of a node, at most one of each family: what its PONGs must come from to prove
+/// it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ips {
+    v4: Option<Ipv4Addr>,
+    v6: Option<Ipv6Addr>,
 }
 
 /// What is written of where a node is said to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Written {
     form: Form,
-    /// Its UDP addresses, at most one of each family: what its PONGs must come from to prove it.
-    ips: Vec<IpAddr>,
+    ips: Ips,
     /// Where UDP is, if `form` does not say so: the node was heard elsewhere.
     moved: Option<SocketAddr>,
 }
@@ -114,8 +117,7 @@ impl Row {
         let seq = node.record().map(Record::seq);
         let keep = self.stated.as_ref().is_some_and(|old| old.seq() > seq);
         if !keep {
-            let ips = node.udp_endpoints().iter().map(SocketAddr::ip).collect();
-            self.stated = Some(Stated::Node { node: node.clone(), ips });
+            self.stated = Some(Stated::Node { node: node.clone(), ips: Ips::of(node) });
         }
     }
 
@@ -175,7 +177,7 @@ impl Row {
         let ips = self.stated.as_ref()?.ips();
         self.contacts
             .iter()
-            .filter(|spot| spot.pong > 0 && ips.contains(&spot.ip))
+            .filter(|spot| spot.pong > 0 && ips.contains(spot.ip))
             .max_by_key(|spot| spot.pong)
     }
 
@@ -184,6 +186,8 @@ impl Row {
     fn on_spot(&mut self, ip: IpAddr, change: impl FnOnce(&mut Spot)) {
         let ip = ip.to_canonical();
         let at = self.contacts.iter().position(|spot| spot.ip == ip).unwrap_or_else(|| {
+            // Most nodes have one address for ever.
+            self.contacts.reserve_exact(1);
             self.contacts.push(Spot { ip, ping: 0, pong: 0, failures: 0 });
             self.contacts.len() - 1
         });
@@ -198,9 +202,10 @@ impl Row {
 }
 
 impl Stated {
-    fn ips(&self) -> &[IpAddr] {
+    fn ips(&self) -> Ips {
         match self {
-            Self::Node { ips, .. } | Self::Written(Written { ips, .. }) => ips,
+            Self::Node { ips, .. } => *ips,
+            Self::Written(written) => written.ips,
         }
     }
 
@@ -208,8 +213,10 @@ impl Stated {
     fn seq(&self) -> Option<u64> {
         match self {
             Self::Node { node, .. } => node.record().map(Record::seq),
-            Self::Written(Written { form: Form::Record { seq, .. }, .. }) => Some(*seq),
-            Self::Written(Written { form: Form::Url(_), .. }) => None,
+            Self::Written(written) => match written.form {
+                Form::Record { seq, .. } => Some(seq),
+                Form::Url(_) => None,
+            },
         }
     }
 
@@ -257,14 +264,41 @@ fn at(plain: Node, moved: Option<SocketAddr>) -> Node {
     }
 }
 
+impl Ips {
+    fn of(node: &Node) -> Self {
+        node.udp_endpoints().iter().map(SocketAddr::ip).collect()
+    }
+
+    fn iter(self) -> impl Iterator<Item = IpAddr> {
+        self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
+    }
+
+    fn contains(self, ip: IpAddr) -> bool {
+        self.iter().any(|it| it == ip)
+    }
+}
+
+impl FromIterator<IpAddr> for Ips {
+    /// Of one family, the last counts.
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(all: I) -> Self {
+        let mut ips = Self::default();
+        for ip in all {
+            match ip {
+                IpAddr::V4(ip) => ips.v4 = Some(ip),
+                IpAddr::V6(ip) => ips.v6 = Some(ip),
+            }
+        }
+        ips
+    }
+}
+
 impl Written {
     fn of(node: &Node) -> Self {
         let form = match node.record() {
             Some(record) => Form::Record { seq: record.seq(), rlp: record.as_rlp().into() },
             None => Form::Url(node.enode_url().into()),
         };
-        let ips = node.udp_endpoints().iter().map(SocketAddr::ip).collect();
-        Self { form, ips, moved: plain(node).1 }
+        Self { form, ips: Ips::of(node), moved: plain(node).1 }
     }
 
     /// `None` if it was not a node that was kept, which only a changed file can bring about.

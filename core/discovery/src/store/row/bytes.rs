@@ -14,7 +14,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::{Form, Row, Spot, Stated, Written};
+use super::{Form, Ips, Row, Spot, Stated, Written};
 
 const NOTHING: u8 = 0x00;
 const RECORD: u8 = 0x01;
@@ -28,13 +28,13 @@ impl Row {
             None => out.push(NOTHING),
             Some(Written { form: Form::Record { seq, rlp }, ips, moved }) => {
                 out.push(RECORD);
-                put_at(&mut out, ips, *moved);
+                put_at(&mut out, *ips, *moved);
                 out.extend(seq.to_be_bytes());
                 put_string(&mut out, rlp);
             }
             Some(Written { form: Form::Url(url), ips, moved }) => {
                 out.push(URL);
-                put_at(&mut out, ips, *moved);
+                put_at(&mut out, *ips, *moved);
                 put_string(&mut out, url.as_bytes());
             }
         }
@@ -57,12 +57,12 @@ impl Row {
                 let (ips, moved) = take_at(rest)?;
                 let seq = u64::from_be_bytes(take(rest)?);
                 let form = Form::Record { seq, rlp: take_string(rest)?.into() };
-                Some(Stated::Written(Written { form, ips, moved }))
+                Some(Stated::Written(Box::new(Written { form, ips, moved })))
             }
             URL => {
                 let (ips, moved) = take_at(rest)?;
                 let url = str::from_utf8(take_string(rest)?).ok()?;
-                Some(Stated::Written(Written { form: Form::Url(url.into()), ips, moved }))
+                Some(Stated::Written(Box::new(Written { form: Form::Url(url.into()), ips, moved })))
             }
             _ => return None,
         };
@@ -79,9 +79,9 @@ impl Row {
     }
 }
 
-fn put_at(out: &mut Vec<u8>, ips: &[IpAddr], moved: Option<SocketAddr>) {
-    out.push(u8::try_from(ips.len()).expect("because a node has one address of each family"));
-    out.extend(ips.iter().copied().flat_map(ip_bytes));
+fn put_at(out: &mut Vec<u8>, ips: Ips, moved: Option<SocketAddr>) {
+    out.push(u8::from(ips.v4.is_some()) + u8::from(ips.v6.is_some()));
+    out.extend(ips.iter().flat_map(ip_bytes));
     out.push(moved.is_some().into());
     if let Some(endpoint) = moved {
         out.extend(ip_bytes(endpoint.ip()));
@@ -120,7 +120,7 @@ fn take_ip(rest: &mut &[u8]) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::from(take::<16>(rest)?)).to_canonical())
 }
 
-fn take_at(rest: &mut &[u8]) -> Option<(Vec<IpAddr>, Option<SocketAddr>)> {
+fn take_at(rest: &mut &[u8]) -> Option<(Ips, Option<SocketAddr>)> {
     let count = take::<1>(rest)?[0];
     let ips = (0..count).map(|_| take_ip(rest)).collect::<Option<_>>()?;
     let moved = match take::<1>(rest)?[0] {

@@ -23,7 +23,10 @@ fn some_row() -> impl Strategy<Value = Row> {
     let ip = || any::<IpAddr>().prop_map(|ip| ip.to_canonical());
     let moved = prop::option::of((ip(), any::<u16>()).prop_map(SocketAddr::from));
     let stated = (form, prop::collection::vec(ip(), 0..=2), moved)
-        .prop_map(|(form, ips, moved)| Stated::Written(Written { form, ips, moved }));
+        .prop_map(|(form, ips, moved)| {
+            let ips = ips.into_iter().collect();
+            Stated::Written(Box::new(Written { form, ips, moved }))
+        });
     let spot = (ip(), any::<u64>(), any::<u64>(), any::<u32>())
         .prop_map(|(ip, ping, pong, failures)| Spot { ip, ping, pong, failures });
     let contacts = prop::collection::vec(spot, 0..=MAX_CONTACTS);

@@ -239,7 +239,7 @@ impl Builder {
         let mut about = SelfDescription::new(self.key.clone());
         about.attributes = attributes.cloned().collect();
         // Mistakes in attributes come before those in addresses, which may be nobody's fault.
-        let seq = kept.seq.unwrap_or_else(|| first_seq(clock.now()));
+        let seq = peerage_discovery::store::last_seq(kept.seq, clock.now());
         about.record(seq)?;
         let Sockets { tcp, udp } =
             Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
@@ -423,10 +423,4 @@ fn check_hello(client: &str, capabilities: &[LocalCapability]) -> Result<(), Sta
         return Err(StartError::HelloTooLarge { size, limit: MAX_HELLO });
     }
     Ok(())
-}
-
-/// What go-ethereum begins with where nothing is stored, milliseconds of UNIX: it grows over
-/// restarts too.
-fn first_seq(now: Now) -> u64 {
-    u64::try_from(now.unix.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,17 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use peerage_rlpx::{Capability, LaneLimits};
+use peerage_rlpx::{Capability, LaneLimits, Unsendable};
 
 use crate::tasks::queue::Queue;
 
-/// The largest payload, in bytes: 16 MiB less one, as the frame format has it.
-///
-/// Random data does not compress, and snappy adds about 800 bytes to 16 MiB of it: a message of
-/// this size that cannot be compressed by as much ends the connection, as no frame can hold it.
-pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
-
-pub use peerage_rlpx::Message;
+pub use peerage_rlpx::{MAX_PAYLOAD, Message};
 
 /// Why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +40,15 @@ pub enum SendError {
         /// The size of the payload.
         size: usize,
     },
+}
+
+impl From<Unsendable> for SendError {
+    fn from(why: Unsendable) -> Self {
+        match why {
+            Unsendable::OutOfRange { code, length } => Self::OutOfRange { code, length },
+            Unsendable::TooLarge { size } => Self::TooLarge { size },
+        }
+    }
 }
 
 /// Both directions of one protocol with one peer.
@@ -141,12 +144,7 @@ impl Sender {
     pub async fn send(&self, code: u64, payload: impl Into<Bytes>) -> Result<(), SendError> {
         let payload = payload.into();
         let length = self.end.length;
-        if code >= length {
-            return Err(SendError::OutOfRange { code, length });
-        }
-        if payload.len() > MAX_PAYLOAD {
-            return Err(SendError::TooLarge { size: payload.len() });
-        }
+        Unsendable::check(length, code, payload.len())?;
         let mut payload = Some(payload);
         poll_fn(|cx| self.end.queue.poll_push(cx, code, &mut payload))
             .await

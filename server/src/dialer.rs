@@ -1,6 +1,6 @@
 //! Reaching out: how a dial becomes a stream of bytes.
 //!
-//! Not here: whom to dial and when (`peerage-peering`), and how long a dial may take (`run`).
+//! Not here: whom to dial, when, and for how long (`peerage-peering`).
 
 use std::{io, net::SocketAddr};
 

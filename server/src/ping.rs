@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     builder::default_client_name,
     dialer::{BoxedStream, DialRequest, Dialer, TcpDialer},
-    tasks::clock::Clock,
+    tasks::{clock::Clock, names},
 };
 
 /// What is read at once: more than any message that comes before a pong, and no burden.
@@ -147,8 +147,8 @@ async fn addresses(
         let addresses = node.tcp_endpoints();
         return if addresses.is_empty() { Err(PingError::NoAddress) } else { Ok(addresses) };
     };
-    let found = clock.timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
-    let addresses: Vec<_> = found.map(Result::ok).ok().flatten().into_iter().flatten().collect();
+    let found = clock.timeout_at(deadline, names::resolve(host)).await.unwrap_or_default();
+    let addresses: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
     if addresses.is_empty() { Err(PingError::NotResolved) } else { Ok(addresses) }
 }
 

@@ -42,7 +42,8 @@ pub(crate) struct Plan {
 /// Starts every task of a server.
 pub(crate) fn start(mut plan: Plan) -> Server {
     // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a
-    // name one each, and the rest is the user's own.
+    // search one each, discovery one candidate until the next is wanted, and the rest is the user's
+    // own.
     let (tell, notices) = mpsc::unbounded_channel();
     let (accepted_sender, accepted) = mpsc::channel(UNJUDGED);
     let (accepting, may_accept) = watch::channel(false);

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use peerage_node::Crypto;
+use peerage_node::{Crypto, Policy};
 
-use crate::{Chat, Crash, HostId, LinkProfile, NatKind, NodeSpec, Place, Settings, World};
+use crate::{
+    Chat, Crash, Faults, HostId, LinkProfile, NatKind, NodeSpec, Place, Resolver, Settings, World,
+};
 
 /// A small world of three to six nodes, and what happens to it: no rule is broken, and everybody
 /// stops in the end.
@@ -60,6 +62,7 @@ fn play(u: &mut Unstructured<'_>) -> Result<()> {
     }
     for host in &hosts {
         world.set_part(*host, 0);
+        world.set_faults(*host, Faults::NONE);
         world.stop(*host);
     }
     // Whoever stands still cannot stop before it goes on.
@@ -73,7 +76,7 @@ fn play(u: &mut Unstructured<'_>) -> Result<()> {
 fn act(u: &mut Unstructured<'_>, world: &mut World, hosts: &[HostId]) -> Result<Duration> {
     let [what, who, how, span]: [u8; 4] = u.arbitrary()?;
     let host = hosts[usize::from(who) % hosts.len()];
-    match what % 16 {
+    match what % 20 {
         0..7 => world.start(host),
         7 => world.stop(host),
         8 => world.crash(host, Crash::Process),
@@ -85,6 +88,28 @@ fn act(u: &mut Unstructured<'_>, world: &mut World, hosts: &[HostId]) -> Result<
         14 => {
             let other = world.named(hosts[usize::from(how) % hosts.len()]);
             world.add_static(host, other);
+        }
+        15 => {
+            let faults = Faults {
+                descriptors: (how % 3 == 0).then_some(usize::from(how % 7)),
+                no_buffers: u32::from(how % 5) * 100_000,
+                is_unreachable: how > 250,
+            };
+            world.set_faults(host, faults);
+        }
+        16 => world.set_resolver([Resolver::GOOD, Resolver::DEAD][usize::from(how % 2)]),
+        17 => {
+            let other = hosts[usize::from(how) % hosts.len()];
+            let (key, name) = (*world.named(other).public_key(), format!("n{how}.example"));
+            world.add_name(name.clone(), other);
+            let url = format!("enode://{key}@{name}:30303");
+            world.add_static(host, url.parse().expect("because a name may stand there"));
+        }
+        18 => {
+            // Everybody, nobody, or some.
+            let networks = [None, Some("10.0.0.0/8"), Some("0.0.0.0/1")][usize::from(how % 3)];
+            let list = networks.map(|it| it.parse().expect("because it is a list of networks"));
+            world.set_policy(host, Policy::default().with_net_restrict(list));
         }
         _ => {
             let other = world.named(hosts[usize::from(how) % hosts.len()]);

@@ -23,14 +23,14 @@ mod speak;
 mod spec;
 mod world;
 
-use std::{collections::BTreeMap, net::IpAddr, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use peerage_discovery::{Endpoint, NameId, store::Keeping, v4::V4};
+use peerage_discovery::{Endpoint, store::Keeping, v4::V4};
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
-    Counts, Names, NamesInput, Server as Peering, Slot,
-    envelope::{ConnId, DialId, Input, LocateId},
+    Counts, Names, Server as Peering, Slot,
+    envelope::{ConnId, DialId, Input, LocateId, ResolveId},
 };
 use peerage_rlpx::{DisconnectReason, Linger};
 
@@ -42,7 +42,10 @@ pub use ledger::Bounds;
 pub use protocol::{Peer, Protocol, ProtocolIo, ProtocolSpec};
 pub use spec::NodeSpec;
 
-use self::{carry::Dialing, conn::Conn, db::NodeDb, discovery::Discovery, protocol::Speaker};
+use self::{
+    carry::Dialing, conn::Conn, db::NodeDb, discovery::Discovery, lane::Lanes, protocol::Speaker,
+    question::Asker,
+};
 use crate::world::{HostEvent, Io, Kind, Socket, Way};
 
 /// A peer was added or dropped.
@@ -69,15 +72,7 @@ enum Order {
 /// What discovery's task is asked, and answered.
 #[derive(Debug)]
 enum Question {
-    /// A name was resolved.
-    Named {
-        id: NameId,
-        addresses: Vec<IpAddr>,
-    },
-    Resolve {
-        locate: LocateId,
-        key: PublicKey,
-    },
+    Resolve { locate: LocateId, key: PublicKey },
     SetPolicy(Policy),
     Want(usize),
 }
@@ -89,6 +84,33 @@ mod token {
     /// Dials with further addresses, streams that nobody hangs up, and protocols that speak.
     pub(super) const HOUSE: u64 = 2;
     pub(super) const FIRST_CONN: u64 = 3;
+}
+
+/// The questions of a node for names, as their numbers: even ones of peering, odd ones of discovery.
+mod question {
+    use peerage_discovery::NameId;
+    use peerage_peering::envelope::ResolveId;
+
+    /// Who asks, and by what it knows the question.
+    pub(super) enum Asker {
+        Discovery(NameId),
+        Peering(ResolveId),
+    }
+
+    pub(super) const fn discovery(id: NameId) -> u64 {
+        2 * id.0 + 1
+    }
+
+    pub(super) const fn peering(resolve: ResolveId) -> u64 {
+        2 * resolve.0
+    }
+
+    pub(super) const fn whose(question: u64) -> Asker {
+        match question % 2 {
+            0 => Asker::Peering(ResolveId(question / 2)),
+            _ => Asker::Discovery(NameId(question / 2)),
+        }
+    }
 }
 
 /// A node that runs.
@@ -103,12 +125,13 @@ pub struct Node {
     unjudged: usize,
     /// Nothing is accepted before then.
     accept_again: Instant,
-    /// Questions of peering have even numbers, those of discovery odd ones.
-    names: Names<u64>,
+    names: Names<ResolveId>,
     /// Of mail to peering from the listener and the dialer, and of mail to discovery.
     to_peering: Way,
     to_discovery: Way,
     conns: BTreeMap<ConnId, Conn>,
+    /// What has arrived by connections that have ended, for protocols that were busy.
+    left: BTreeMap<ConnId, Lanes>,
     sockets: BTreeMap<Socket, ConnId>,
     dials: BTreeMap<DialId, Dialing>,
     dialed: BTreeMap<Socket, DialId>,
@@ -190,6 +213,7 @@ impl Node {
             to_peering: Way::default(),
             to_discovery: Way::default(),
             conns: BTreeMap::new(),
+            left: BTreeMap::new(),
             sockets: BTreeMap::new(),
             dials: BTreeMap::new(),
             dialed: BTreeMap::new(),
@@ -222,7 +246,10 @@ impl Node {
             HostEvent::Datagram { from, bytes } => self.on_datagram(io, db, from, &bytes),
             HostEvent::Resolved { question, answer } => {
                 let addresses = answer.unwrap_or_default();
-                self.on_names(io, NamesInput::Answered { resolve: question, addresses });
+                match question::whose(question) {
+                    Asker::Discovery(id) => self.on_discovery_name(io, db, id, addresses),
+                    Asker::Peering(resolve) => self.on_name(io, resolve, addresses),
+                }
             }
             HostEvent::Stream(socket) => self.on_stream(io, socket),
             HostEvent::Wake(task) => self.on_wake(io, db, task),
@@ -320,7 +347,7 @@ impl Node {
             }
             token::DISCOVERY => {
                 if let Some(discovery) = &mut self.discovery {
-                    discovery.endpoint.handle_timeout(now);
+                    discovery.on_timeout(now);
                     self.drain_discovery(io, db);
                 }
             }

@@ -159,10 +159,10 @@ fn a_slow_reader_is_cut_off_once_nothing_more_goes_out_to_it() {
             last.push(held(&evil, node));
         }
     });
-    // Both come in. Some 10 s fill what its system takes, then 20 s pass; it may come back, and
-    // loses that too.
+    // Both come in. Some 10 s fill what the system of one takes, then 20 s pass; it may come back,
+    // and loses that too.
     let first = last.iter().position(|held| *held == 2).unwrap();
-    let then = last[first..].iter().position(|held| *held == 0).unwrap();
+    let then = last[first..].iter().position(|held| *held < 2).unwrap();
     assert!((20..60).contains(&then), "{last:?}");
     assert_eq!(siege.strangers(), 0);
 }

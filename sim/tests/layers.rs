@@ -39,6 +39,11 @@ fn no_layer_names_one_that_is_built_on_it() {
         files.push(top);
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
+            // As many steps up as lead to the top of the layer, and none beyond it.
+            let depth = file.strip_prefix(&src).unwrap().components().count() - 1;
+            let beyond = "super::".repeat(depth + 1);
+            let leaves = depth > 0 && text.contains(&beyond);
+            assert!(!leaves, "{} leaves its layer", file.display());
             let mut modules = names(&text, "crate::");
             let above = modules.find(|it| !layer.modules.contains(it));
             assert_eq!(above, None, "{}", file.display());

@@ -193,6 +193,27 @@ fn a_protocol_that_is_slow_slows_its_peer_down_and_loses_nothing() {
     assert!((1 << 20..4 << 20).contains(&waits), "{waits}");
 }
 
+#[test]
+fn what_has_arrived_for_a_busy_protocol_is_heard_after_the_end() {
+    let mut world = World::new(6);
+    let hosts = line(&mut world, 2, &[Flood::spec()]);
+    world.run_for(seconds(30)).unwrap();
+    world.speak(hosts[0], |_: &mut Flood, io| {
+        let peer = io.peers()[0];
+        for _ in 0..3 {
+            io.send(peer, 0, &[7; Flood::SIZE]).unwrap();
+        }
+    });
+    let other = world.named(hosts[1]).id();
+    world.disconnect(hosts[0], other);
+    let heard = |world: &World| world.node(hosts[1]).unwrap().protocol::<Flood>().unwrap().heard;
+    world.run_for(seconds(1)).unwrap();
+    assert!(!world.is_peer(hosts[1], hosts[0]));
+    assert_eq!(heard(&world), 1);
+    world.run_for(seconds(4)).unwrap();
+    assert_eq!(heard(&world), 3);
+}
+
 /// Counts what it sees, and finds a rule broken at a certain datagram.
 #[derive(Debug, Default)]
 struct Counter {

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use keccak_asm::Keccak256;
 use peerage_machine::{Instant, Machine, Now, Random, Seed};
 use peerage_node::{Node, Policy, Record, SelfDescription};
 
@@ -48,6 +49,8 @@ pub struct Endpoint {
     seq: u64,
     /// For the versions that begin next.
     seed: Seed,
+    /// For the seeds after panics.
+    restarts: Random,
     stats: Stats,
 }
 
@@ -109,6 +112,7 @@ impl Endpoint {
             changes: Vec::new(),
             seq,
             seed,
+            restarts: Random::from_seed(seed_of_restarts(&seed)),
             stats: Stats::default(),
         }
     }
@@ -263,10 +267,7 @@ impl Endpoint {
     fn rest(&mut self, now: Now) {
         self.base = base(&self.config, &self.about, &self.changes, self.seq);
         self.base.put(Output::LocalRecord(self.base.own.current().clone()));
-        let mut random = Random::from_seed(self.seed);
-        // The first one the table had.
-        random.fork();
-        self.seed = random.fork();
+        self.seed = self.restarts.fork();
         self.state = State::Resting { until: now.mono + RESTART };
     }
 }
@@ -355,6 +356,12 @@ impl Machine for Endpoint {
             }
         }
     }
+}
+
+/// A seed that says nothing of `seed`, and that `seed` says nothing of without this step: what a
+/// version draws is sent to strangers in part.
+fn seed_of_restarts(seed: &Seed) -> Seed {
+    Keccak256::digest([&seed[..], b"restarts"].concat()).into()
 }
 
 /// The ground of the versions, with the record after the one with the number `seq`.

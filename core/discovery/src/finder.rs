@@ -132,9 +132,14 @@ impl<T: Target> Finder<T> {
         from: SocketAddr,
         seq: Option<u64>,
     ) {
+        let is_live = |table: &Table| table.get(&id).is_some_and(Entry::is_live);
+        let was_live = is_live(&self.table);
         let outdated = self.table.on_alive(now.mono, &id, seq);
-        let Some(entry) = self.table.get(&id).filter(|entry| entry.is_live()) else { return };
-        if entry.checks() == 1 {
+        if !is_live(&self.table) {
+            return;
+        }
+        if !was_live {
+            // It is there now, whether it is new or has moved.
             self.store_node(base, id);
         }
         base.store(StoreOp::Pong { id, ip: from.ip(), unix: now.unix });

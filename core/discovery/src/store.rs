@@ -23,6 +23,7 @@ mod shelf;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use peerage_machine::Now;
 use peerage_node::{Node, NodeId};
 
 pub use keeping::{Batch, Input, Keeping, Output, Step};
@@ -69,6 +70,13 @@ pub enum StoreOp {
     Record(Arc<Node>),
     /// The sequence number of our own record: the next run begins above it.
     Seq(u64),
+}
+
+/// The sequence number after which our record of this run is numbered, where `kept` is the one that
+/// was written last. Where nothing is kept, the milliseconds of UNIX, as go-ethereum has it: others
+/// may hold a record of a run whose database is lost, and time has passed since.
+pub fn last_seq(kept: Option<u64>, now: Now) -> u64 {
+    kept.unwrap_or_else(|| u64::try_from(now.unix.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A node from an earlier run, to start from.

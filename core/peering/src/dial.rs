@@ -127,7 +127,13 @@ impl Dialer {
         if !self.enabled {
             return;
         }
-        let ready: Vec<NodeId> = self.statics.ready(around.now).iter().copied().collect();
+        let has_room = self.room() > 0;
+        let ready = self.statics.ready(around.now);
+        if !has_room {
+            // Who could be dialed is asked when somebody can: there may be thousands.
+            return;
+        }
+        let ready: Vec<NodeId> = ready.iter().copied().collect();
         let mut due = Vec::new();
         for id in ready {
             let Some(node) = self.statics.get(&id) else { continue };

@@ -324,7 +324,8 @@ pub enum DialFailure {
     /// Nobody was reached.
     #[error("dial failed: {0}")]
     Dial(DialError),
-    /// The policy forbids it, or every address of it.
+    /// The policy forbids it, or every address of it; or it changed during the dial, and forbids
+    /// one of the addresses that were being dialed.
     #[error("{0}")]
     Forbidden(Forbidden),
     /// Somebody was reached, and the connection ended before the second checkpoint had been passed.

@@ -10,7 +10,8 @@ use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use peerage_machine::{Instant, Machine, Now};
 
-/// How many names are asked for at once: each may hold a thread of the driver.
+/// How many names are asked for at once: each may hold a thread of the driver, which may go on
+/// waiting for the system when the name is given up.
 pub const NAMES_AT_ONCE: usize = 8;
 
 /// How long a name may take to be resolved: as long as a resolver takes to ask its first server
@@ -30,7 +31,7 @@ pub const NAME_PATIENCE: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Debug)]
 pub struct Names<K> {
-    /// As many at most as the server dials static nodes at a time, and there are boot nodes.
+    /// As many at most as the server dials static nodes at a time, or as there are boot nodes.
     waiting: VecDeque<(K, String)>,
     /// In the order in which they are given up, and when. At most [`NAMES_AT_ONCE`].
     asked: VecDeque<(K, Instant)>,

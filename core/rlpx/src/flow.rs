@@ -35,7 +35,7 @@ use warmth::Warmth;
 #[derive(Debug)]
 pub struct Flow {
     connection: Connection,
-    /// None until the connection is open, and after.
+    /// None until the connection is open.
     lanes: Lanes,
     writing: Writing,
     warmth: Warmth,
@@ -204,7 +204,8 @@ impl Flow {
     }
 
     /// Ends the connection for a reason of ours. What protocols have sent before goes before the
-    /// goodbye: all of it, however much that is.
+    /// goodbye: all that each lane gives when it is asked, once. So a protocol that goes on sending
+    /// meanwhile does not put the end off.
     ///
     /// # Errors
     ///
@@ -213,9 +214,14 @@ impl Flow {
         &mut self,
         now: Now,
         reason: DisconnectReason,
-        fetch: impl FnMut(usize, &mut VecDeque<Message>),
+        mut fetch: impl FnMut(usize, &mut VecDeque<Message>),
     ) -> Result<(), SendError> {
-        let filled = self.fill_up_to(now, usize::MAX, fetch);
+        let mut asked = vec![false; self.shared().len()];
+        let filled = self.fill_up_to(now, usize::MAX, |lane, batch| {
+            if !mem::replace(&mut asked[lane], true) {
+                fetch(lane, batch);
+            }
+        });
         self.connection.disconnect(now, reason);
         filled
     }
@@ -311,7 +317,8 @@ impl Flow {
         self.connection.is_paused()
     }
 
-    /// Whether nothing that was fetched or sealed waits to be written.
+    /// Whether nothing that was fetched or sealed waits to be written. What was fetched and not
+    /// sealed when the connection ends is forgotten.
     pub fn is_idle(&self) -> bool {
         self.connection.queued() == 0 && self.lanes.is_silent()
     }
@@ -345,6 +352,7 @@ impl Flow {
     fn on_event(&mut self, event: Event) -> Option<FlowEvent> {
         match event {
             Event::Closed { .. } => {
+                self.lanes.forget_outgoing();
                 self.end = End::Untold;
                 self.poll_event()
             }

@@ -19,6 +19,8 @@ use peerage_machine::{deque_memory, vec_memory};
 
 pub use backlog::Backlog;
 
+use crate::MAX_PAYLOAD;
+
 /// How many payload bytes a lane may send before it is another one's turn.
 const QUANTUM: isize = 16 << 10;
 
@@ -40,6 +42,43 @@ impl Message {
     /// Message `code` with this payload.
     pub fn new(code: u64, payload: impl Into<Bytes>) -> Self {
         Self { code, payload: payload.into() }
+    }
+}
+
+/// Why no connection carries a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsendable {
+    /// The protocol has no such message.
+    #[error("message {code:#x} is outside a protocol of {length} messages")]
+    OutOfRange {
+        /// The id of the message.
+        code: u64,
+        /// How many message ids the protocol has.
+        length: u64,
+    },
+    /// The payload is larger than [`MAX_PAYLOAD`].
+    #[error("a payload of {size} bytes is larger than {MAX_PAYLOAD}")]
+    TooLarge {
+        /// The size of the payload, in bytes.
+        size: usize,
+    },
+}
+
+impl Unsendable {
+    /// Whether message `code` with a payload of `size` bytes may be offered to a lane whose protocol
+    /// has `length` messages.
+    ///
+    /// # Errors
+    ///
+    /// Why not. A lane that takes it nevertheless ends its connection.
+    pub const fn check(length: u64, code: u64, size: usize) -> Result<(), Self> {
+        if code >= length {
+            Err(Self::OutOfRange { code, length })
+        } else if size > MAX_PAYLOAD {
+            Err(Self::TooLarge { size })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -125,6 +164,11 @@ impl Lanes {
     pub fn new(count: usize) -> Self {
         let lane = |_| Lane { outgoing: VecDeque::new(), incoming: Vec::new(), credit: QUANTUM };
         Self { lanes: (0..count).map(lane).collect(), turn: 0 }
+    }
+
+    /// Nothing more is sent: what was fetched for that is freed.
+    pub fn forget_outgoing(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.outgoing = VecDeque::new());
     }
 
     /// The message to be sent next, and its lane: the lanes take turns. `None` if nothing waits on

@@ -38,7 +38,7 @@ pub use goodbye::Goodbye;
 pub use handshake::{Accepted, Initiator, Secrets, Step, StepResult, accept, packet_size};
 pub use hello::{Hello, P2P_VERSION};
 pub use incoming::{Incoming, Received};
-pub use lanes::{Backlog, LaneLimits, Lanes, Message, WhenFull};
+pub use lanes::{Backlog, LaneLimits, Lanes, Message, Unsendable, WhenFull};
 pub use negotiate::negotiate;
 pub use outgoing::{Outgoing, SendError};
 pub use reason::DisconnectReason;

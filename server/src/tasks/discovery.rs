@@ -8,27 +8,20 @@ mod carry;
 mod command;
 mod socket;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    panic::AssertUnwindSafe,
-};
+use std::{collections::BTreeMap, net::SocketAddr, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt as _;
 use peerage_discovery::{Command as Asked, Config, Endpoint, Input, NameId, QueryId};
 use peerage_machine::{Machine as _, Random};
 use peerage_node::{Node, Policy, SelfDescription};
-use tokio::{
-    sync::{broadcast, mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use self::carry::Query;
 pub(crate) use self::{
     command::Command,
     socket::{Socket, bind_beside, bind_udp},
 };
-use super::{clock::Clock, keeper::Keeper, notice::Notice};
+use super::{clock::Clock, keeper::Keeper, names::Resolver, notice::Notice};
 use crate::events::Event;
 
 /// How many datagrams are read before commands and timers have their turn.
@@ -75,8 +68,8 @@ pub(crate) struct Task {
     /// Who waits for an answer. As many as users ask.
     queries: BTreeMap<QueryId, Query>,
     next_query: u64,
-    /// Names that are being resolved. As many as boot nodes have.
-    names: JoinSet<(NameId, Vec<IpAddr>)>,
+    /// As many as boot nodes have.
+    names: Resolver<NameId>,
 }
 
 impl Task {
@@ -84,11 +77,11 @@ impl Task {
         let seed = links.random.fork();
         Self {
             socket: plan.socket,
+            names: Resolver::new(links.clock),
             links,
             endpoint: Endpoint::new(plan.config, plan.about, plan.seq, seed),
             queries: BTreeMap::new(),
             next_query: 0,
-            names: JoinSet::new(),
         }
     }
 
@@ -121,7 +114,7 @@ impl Task {
                     let policy = self.links.policy.borrow_and_update().clone();
                     self.input(Input::SetPolicy(policy));
                 }
-                Some(Ok((id, addresses))) = self.names.join_next() => {
+                (id, addresses) = self.names.next() => {
                     self.input(Input::NameResolved { id, addresses });
                 }
                 () = self.links.clock.until(wake) => self.endpoint.handle_timeout(self.links.clock.now()),

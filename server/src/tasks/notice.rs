@@ -1,9 +1,7 @@
 //! What the peering task is told, by the tasks that it started and by handles.
 
-use std::net::IpAddr;
-
 use peerage_node::{NetList, Node, NodeId, PublicKey};
-use peerage_peering::envelope::{ConnId, DialError, DialId, Input, LocateId, ResolveId};
+use peerage_peering::envelope::{ConnId, DialError, DialId, Input, LocateId};
 use peerage_rlpx::{Fault, Hello, Shared};
 use tokio::sync::oneshot;
 
@@ -26,8 +24,6 @@ pub(crate) enum Notice {
     Ready { conn: ConnId, hello: Box<Hello>, shared: Box<[Shared]> },
     /// A node was looked for.
     Located { locate: LocateId, node: Option<Box<Node>> },
-    /// A name was resolved.
-    Resolved { resolve: ResolveId, addresses: Vec<IpAddr> },
     /// The user changes which networks nodes may be in.
     Restrict(Option<NetList>),
     /// End everything.

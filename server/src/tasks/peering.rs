@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use peerage_machine::{Instant, Machine as _, Random};
 use peerage_node::{NodeId, Policy};
 use peerage_peering::{
-    Names, NamesInput, Server as Peering, Source,
+    Server as Peering, Source,
     envelope::{ConnId, DialId, Input, ResolveId},
 };
 use peerage_rlpx::{Hello, Shared};
@@ -27,6 +27,7 @@ use super::{
     keeper::Keeper,
     listener::Incoming,
     mailbox::Mailbox,
+    names::Resolver,
     notice::Notice,
     roster::Roster,
 };
@@ -85,7 +86,7 @@ pub(crate) struct Task {
     protocols: Arc<[Arc<Protocol>]>,
     dialer: Arc<dyn Dialer>,
     stop_timeout: Duration,
-    names: Names<ResolveId>,
+    names: Resolver<ResolveId>,
     /// `None` without discovery.
     locating: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
@@ -165,7 +166,7 @@ impl Task {
             protocols: plan.protocols,
             dialer: plan.dialer,
             stop_timeout: plan.stop_timeout,
-            names: Names::default(),
+            names: Resolver::new(links.clock),
             locating: links.locating,
             listening: links.listening,
             tell: links.tell,
@@ -200,8 +201,7 @@ impl Task {
                 Progress::Stopping(deadline) => Some(deadline),
                 Progress::Stopped(_) => break,
             };
-            let wakes = [self.peering.poll_timeout(), self.names.poll_timeout()];
-            let wake = wakes.into_iter().flatten().min();
+            let wake = self.peering.poll_timeout();
             tokio::select! {
                 Some(notice) = self.notices.recv() => self.on_notice(notice),
                 Some(incoming) = self.accepted.recv() => self.on_accepted(incoming),
@@ -210,7 +210,10 @@ impl Task {
                         tracing::error!(%error, "a task of the server panicked");
                     }
                 }
-                () = self.clock.until(wake) => self.on_timeout(),
+                (resolve, addresses) = self.names.next() => {
+                    self.input(Input::Resolved { resolve, addresses });
+                }
+                () = self.clock.until(wake) => self.peering.handle_timeout(self.clock.now()),
                 () = self.clock.until(deadline) => break,
             }
         }
@@ -234,13 +237,6 @@ impl Task {
             }
         }
         self.tasks.shutdown().await;
-    }
-
-    fn on_timeout(&mut self) {
-        let now = self.clock.now();
-        self.peering.handle_timeout(now);
-        self.names.handle_timeout(now);
-        self.carry_names();
     }
 
     fn on_notice(&mut self, notice: Notice) {
@@ -275,9 +271,6 @@ impl Task {
             }
             Notice::Located { locate, node } => {
                 self.input(Input::Located { locate, node: node.map(|node| *node) });
-            }
-            Notice::Resolved { resolve, addresses } => {
-                self.on_names(NamesInput::Answered { resolve, addresses });
             }
             Notice::Restrict(networks) => {
                 let policy = self.peering.policy().clone().with_net_restrict(networks);

@@ -1,16 +1,14 @@
-//! The peering task of a node: what the machine wants done, done. One arm per output, as in the
-//! server.
+//! The peering task of a node: what the machine wants done, done. One arm per output.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use peerage_discovery::NameId;
 use peerage_machine::Machine as _;
 use peerage_peering::{
     ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, Source, UNJUDGED,
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 
-use super::{Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, token};
+use super::{Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, question, token};
 use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 
 /// A dial under way: the race of its addresses.
@@ -95,7 +93,8 @@ impl Node {
                 }
             }
             Output::Resolve { resolve, host } => {
-                self.on_names(io, NamesInput::Resolve { resolve: 2 * resolve.0, host });
+                self.names.handle_input(io.now(), NamesInput::Resolve { resolve, host });
+                self.drain_names(io);
             }
             Output::SlotChanged { id, slot, .. } => {
                 if let Some(peer) = self.peers.get_mut(&id) {
@@ -116,23 +115,18 @@ impl Node {
         }
     }
 
-    /// Something is told of names that peering wants resolved.
-    pub(super) fn on_names(&mut self, io: &mut Io<'_>, input: NamesInput<u64>) {
-        self.names.handle_input(io.now(), input);
+    /// The system has answered a question of peering for a name.
+    pub(super) fn on_name(&mut self, io: &mut Io<'_>, resolve: ResolveId, addresses: Vec<IpAddr>) {
+        self.names.handle_input(io.now(), NamesInput::Answered { resolve, addresses });
         self.drain_names(io);
     }
 
     pub(super) fn drain_names(&mut self, io: &mut Io<'_>) {
         while let Some(output) = self.names.poll_output() {
             match output {
-                NamesOutput::Ask { resolve, host } => io.resolve(resolve, &host),
-                NamesOutput::Resolved { resolve, addresses } if resolve % 2 == 0 => {
-                    let resolve = ResolveId(resolve / 2);
-                    self.input(io, Input::Resolved { resolve, addresses });
-                }
+                NamesOutput::Ask { resolve, host } => io.resolve(question::peering(resolve), &host),
                 NamesOutput::Resolved { resolve, addresses } => {
-                    let id = NameId(resolve / 2);
-                    self.ask_discovery(io, Question::Named { id, addresses });
+                    self.input(io, Input::Resolved { resolve, addresses });
                 }
             }
         }

@@ -181,12 +181,14 @@ impl Node {
         }
     }
 
-    /// No messages flow on a connection any more, if they did. What a busy protocol has not taken
-    /// is lost.
+    /// No messages flow on a connection any more, if they did. What has arrived is still heard.
     fn on_left(&mut self, io: &mut Io<'_>, conn: ConnId) {
-        self.on_end(io, conn);
-        if let Some(found) = self.conns.get_mut(&conn) {
-            found.lanes = None;
+        let Some(lanes) = self.conns.get_mut(&conn).and_then(|found| found.lanes.take()) else {
+            return;
+        };
+        self.left.insert(conn, lanes);
+        for local in 0..self.protocols.len() {
+            self.hear_out(io, conn, local);
         }
     }
 

@@ -97,9 +97,9 @@ impl NodeDb {
         }
     }
 
-    /// The sequence number of our record that was written last; 0 if none was.
-    pub(super) fn seq(&self) -> u64 {
-        self.shelf.local_seq().unwrap_or(0)
+    /// The sequence number of our record that was written last.
+    pub(super) const fn seq(&self) -> Option<u64> {
+        self.shelf.local_seq()
     }
 }
 
@@ -218,9 +218,9 @@ mod tests {
             meet(&mut db, 1_000, n);
         }
         db.op(at(1_000), StoreOp::Seq(7));
-        assert_eq!(db.seq(), 0);
+        assert_eq!(db.seq(), None);
         db.close(at(1_001));
-        assert_eq!(db.seq(), 7);
+        assert_eq!(db.seq(), Some(7));
         assert_eq!(seeds_after(db, 2_000), 20);
     }
 

@@ -6,21 +6,24 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use peerage_discovery::{Command, Endpoint, Input as Told, Output, QueryId, SeedNode};
-use peerage_machine::{Machine as _, Random, Seed};
+use peerage_discovery::{
+    Command, Endpoint, Input as Told, NameId, Output, QueryId, SeedNode, store,
+};
+use peerage_machine::{Instant, Machine as _, Now, Random, Seed};
 use peerage_node::{Node as Named, SelfDescription};
 use peerage_peering::{
-    NamesInput, Source,
+    Names, NamesInput, NamesOutput, Source,
     envelope::{Input, LocateId},
 };
 
-use super::{Mail, Node, NodeDb, NodeFact, NodeSpec, Question, token};
+use super::{Mail, Node, NodeDb, NodeFact, NodeSpec, Question, question, token};
 use crate::world::{Io, Way};
 
 /// The machine, and who waits for its answers.
 #[derive(Debug)]
 pub(super) struct Discovery {
     pub(super) endpoint: Endpoint,
+    names: Names<NameId>,
     queries: BTreeMap<QueryId, LocateId>,
     next_query: u64,
     /// What the database knew at the start.
@@ -32,17 +35,46 @@ pub(super) struct Discovery {
 impl Discovery {
     pub(super) fn new(io: &Io<'_>, db: &mut NodeDb, spec: &NodeSpec, seed: Seed) -> Self {
         let mut random = Random::from_seed(seed);
-        let config = spec.discovery.clone().unwrap_or_default();
-        let endpoint = Endpoint::new(config, about(io, spec), db.seq(), random.fork());
+        let mut config = spec.discovery.clone().unwrap_or_default();
+        config.policy = spec.policy.clone();
+        let seq = store::last_seq(db.seq(), io.now());
+        let endpoint = Endpoint::new(config, about(io, spec), seq, random.fork());
         let seeds = db.open(io.now(), random.fork());
         db.state_seq(io.now(), endpoint.local_record().seq());
         Self {
             endpoint,
+            names: Names::default(),
             queries: BTreeMap::new(),
             next_query: 0,
             seeds,
             to_peering: Way::default(),
         }
+    }
+}
+
+impl Discovery {
+    pub(super) fn on_timeout(&mut self, now: Now) {
+        self.names.handle_timeout(now);
+        self.endpoint.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout().into_iter().chain(self.names.poll_timeout()).min()
+    }
+
+    /// What the machine wants next, once it has been told of all names that are resolved.
+    fn poll_output(&mut self, io: &mut Io<'_>) -> Option<Output> {
+        while let Some(output) = self.names.poll_output() {
+            match output {
+                NamesOutput::Ask { resolve, host } => {
+                    io.resolve(question::discovery(resolve), &host);
+                }
+                NamesOutput::Resolved { resolve: id, addresses } => {
+                    self.endpoint.handle_input(io.now(), Told::NameResolved { id, addresses });
+                }
+            }
+        }
+        self.endpoint.poll_output()
     }
 }
 
@@ -76,12 +108,9 @@ impl Node {
 
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
         match (&mut self.discovery, question) {
-            (None, Question::Named { .. } | Question::SetPolicy(_) | Question::Want(_)) => {}
+            (None, Question::SetPolicy(_) | Question::Want(_)) => {}
             (None, Question::Resolve { locate, .. }) => {
                 self.mail_peering(io, Input::Located { locate, node: None });
-            }
-            (Some(_), Question::Named { id, addresses }) => {
-                self.tell_discovery(io, db, Told::NameResolved { id, addresses });
             }
             (Some(discovery), Question::Resolve { locate, key }) => {
                 let id = QueryId(discovery.next_query);
@@ -97,6 +126,20 @@ impl Node {
         }
     }
 
+    /// The system has answered a question of discovery for a name.
+    pub(super) fn on_discovery_name(
+        &mut self,
+        io: &mut Io<'_>,
+        db: &mut NodeDb,
+        resolve: NameId,
+        addresses: Vec<IpAddr>,
+    ) {
+        if let Some(discovery) = &mut self.discovery {
+            discovery.names.handle_input(io.now(), NamesInput::Answered { resolve, addresses });
+            self.drain_discovery(io, db);
+        }
+    }
+
     fn tell_discovery(&mut self, io: &mut Io<'_>, db: &mut NodeDb, told: Told<'_>) {
         let now = io.now();
         if let Some(discovery) = &mut self.discovery {
@@ -107,16 +150,15 @@ impl Node {
 
     pub(super) fn drain_discovery(&mut self, io: &mut Io<'_>, db: &mut NodeDb) {
         let Some(discovery) = &mut self.discovery else { return };
-        while let Some(output) = discovery.endpoint.poll_output() {
+        while let Some(output) = discovery.poll_output(io) {
             match output {
                 Output::Candidate(node) => {
                     let input = Input::Candidate { node, source: Source::DISCOVERY_V4 };
                     io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                 }
                 Output::LocalRecord(record) => self.record = Some(record),
-                Output::ResolveName { id, host } => {
-                    let resolve = 2 * id.0 + 1;
-                    self.names.handle_input(io.now(), NamesInput::Resolve { resolve, host });
+                Output::ResolveName { id: resolve, host } => {
+                    discovery.names.handle_input(io.now(), NamesInput::Resolve { resolve, host });
                 }
                 Output::Resolved { id, node } => {
                     if let Some(locate) = discovery.queries.remove(&id) {
@@ -147,7 +189,6 @@ impl Node {
                 | Output::Warning(_) => {}
             }
         }
-        io.set_alarm(token::DISCOVERY, discovery.endpoint.poll_timeout());
-        self.drain_names(io);
+        io.set_alarm(token::DISCOVERY, discovery.poll_timeout());
     }
 }

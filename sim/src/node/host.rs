@@ -42,7 +42,7 @@ impl NodeHost {
 
 impl Program for NodeHost {
     fn on_start(&mut self, io: &mut Io<'_>) {
-        let has_database = self.db.seq() > 0;
+        let has_database = self.db.seq().is_some();
         io.report(&NodeFact::Starts { id: self.spec.id(), has_database });
         let node = Node::start(io, &mut self.db, self.spec.clone());
         self.running = Some(Box::new(node));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use peerage_rlpx::{Backlog, LaneLimits, MAX_PAYLOAD, Message, Shared};
+use peerage_rlpx::{Backlog, LaneLimits, Message, Shared, Unsendable};
 
 use super::Peer;
 
@@ -16,12 +16,9 @@ pub enum OfferError {
     /// The peer is gone, or does not speak the protocol.
     #[error("there is no such peer")]
     NoPeer,
-    /// The protocol has no such message.
-    #[error("message id {0:#x} does not exist in this protocol")]
-    OutOfRange(u64),
-    /// No message can be as large.
-    #[error("a payload of {0} bytes is too large for a message")]
-    TooLarge(usize),
+    /// No connection carries such a message.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
 }
 
 /// The lanes of a connection on which messages flow, by index of their shared capability.
@@ -73,12 +70,7 @@ impl Lanes {
     ) -> Result<(), OfferError> {
         let lane = self.lanes.iter_mut().find(|lane| lane.local == local);
         let lane = lane.ok_or(OfferError::NoPeer)?;
-        if code >= lane.length {
-            return Err(OfferError::OutOfRange(code));
-        }
-        if payload.len() > MAX_PAYLOAD {
-            return Err(OfferError::TooLarge(payload.len()));
-        }
+        Unsendable::check(lane.length, code, payload.len())?;
         if !lane.outgoing.has_room() {
             return Err(OfferError::Full);
         }
@@ -126,6 +118,18 @@ impl Lanes {
         for lane in self.lanes.iter_mut().filter(|lane| lane.local == local) {
             lane.incoming = None;
         }
+    }
+
+    /// Takes the lane of the protocol at `local` away: whether there was one.
+    pub(super) fn remove(&mut self, local: usize) -> bool {
+        let before = self.lanes.len();
+        self.lanes.retain(|lane| lane.local != local);
+        self.lanes.len() < before
+    }
+
+    /// Whether there is no lane.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
     }
 
     /// Whether the protocol at `local` is spoken.

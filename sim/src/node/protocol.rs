@@ -29,7 +29,11 @@ use peerage_node::NodeId;
 use peerage_peering::envelope::ConnId;
 use peerage_rlpx::{Capability, CapabilityName, DisconnectReason, LocalCapability};
 
-use super::{conn::Conn, lane::OfferError, token};
+use super::{
+    conn::Conn,
+    lane::{Lanes, OfferError},
+    token,
+};
 use crate::world::{HostId, Io, Kind};
 
 /// A protocol that a simulated node speaks with all of its peers that speak it too.
@@ -137,6 +141,7 @@ pub struct ProtocolIo<'a, 'w> {
     pub(super) busy: &'a mut Option<Instant>,
     pub(super) random: &'a mut Random,
     pub(super) conns: &'a mut BTreeMap<ConnId, Conn>,
+    pub(super) left: &'a mut BTreeMap<ConnId, Lanes>,
     /// Connections that have something to do now.
     pub(super) touched: &'a mut Vec<ConnId>,
 }
@@ -181,6 +186,9 @@ impl ProtocolIo<'_, '_> {
         if let Some(conn) = self.conns.get_mut(&peer.conn) {
             conn.leave(now, self.local, reason);
             self.touched.push(peer.conn);
+        }
+        if let Some(lanes) = self.left.get_mut(&peer.conn) {
+            lanes.abandon(self.local);
         }
     }
 

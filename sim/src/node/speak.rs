@@ -47,10 +47,25 @@ impl Node {
         self.goes_on(conn);
     }
 
-    /// No messages flow on a connection any more, if they did.
-    pub(super) fn on_end(&mut self, io: &mut Io<'_>, conn: ConnId) {
-        for (local, peer) in self.spoken(conn) {
-            self.speak(io, local, |protocol, io| protocol.on_end(io, peer));
+    /// A protocol takes what has arrived for it by a connection that has ended, if it is not busy,
+    /// and hears of the end after that.
+    pub(super) fn hear_out(&mut self, io: &mut Io<'_>, conn: ConnId, local: usize) {
+        while self.protocols[local].busy.is_none() {
+            let Some(lanes) = self.left.get_mut(&conn) else { return };
+            let peer = lanes.peer;
+            match lanes.next(local) {
+                Some(message) => self.hear(io, local, peer, &message),
+                None => {
+                    let has_ended = lanes.remove(local);
+                    if lanes.is_empty() {
+                        self.left.remove(&conn);
+                    }
+                    if has_ended {
+                        self.speak(io, local, |protocol, io| protocol.on_end(io, peer));
+                    }
+                    return;
+                }
+            }
         }
     }
 
@@ -58,11 +73,15 @@ impl Node {
     /// it is busy or has had enough.
     pub(super) fn listen(&mut self, io: &mut Io<'_>, conn: ConnId, local: usize) {
         while let Some((peer, message)) = self.next_message(conn, local) {
-            self.seen.messages += 1;
-            let (code, payload) = (message.code, &message.payload);
-            self.speak(io, local, |protocol, io| protocol.on_message(io, peer, code, payload));
+            self.hear(io, local, peer, &message);
         }
         self.goes_on(conn);
+    }
+
+    fn hear(&mut self, io: &mut Io<'_>, local: usize, peer: Peer, message: &Message) {
+        self.seen.messages += 1;
+        let (code, payload) = (message.code, &message.payload);
+        self.speak(io, local, |protocol, io| protocol.on_message(io, peer, code, payload));
     }
 
     /// Wakes the protocols that are due.
@@ -72,6 +91,9 @@ impl Node {
                 for conn in self.conns.keys().copied().collect::<Vec<_>>() {
                     self.listen(io, conn, local);
                     self.pump(io, conn);
+                }
+                for conn in self.left.keys().copied().collect::<Vec<_>>() {
+                    self.hear_out(io, conn, local);
                 }
             }
             let wake = &mut self.protocols[local].wake;
@@ -130,6 +152,7 @@ impl Node {
             busy: &mut speaker.busy,
             random: &mut self.random,
             conns: &mut self.conns,
+            left: &mut self.left,
             touched: &mut self.touched,
         };
         act(speaker.protocol.as_mut(), &mut out)

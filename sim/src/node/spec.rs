@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerage_discovery::Config as Discovery;
-use peerage_node::{Node, NodeId, SecretKey};
+use peerage_node::{Node, NodeId, Policy, SecretKey};
 use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits, Source};
 use peerage_rlpx::{Config, Timeouts};
 
@@ -29,6 +29,8 @@ pub struct NodeSpec {
     pub static_nodes: Vec<Node>,
     /// Nodes that it always lets in.
     pub trusted: Vec<NodeId>,
+    /// Whom it may talk to.
+    pub policy: Policy,
     /// When connections give up.
     pub timeouts: Timeouts,
     /// When a dial gives up.
@@ -49,6 +51,7 @@ impl NodeSpec {
             dialing: true,
             static_nodes: Vec::new(),
             trusted: Vec::new(),
+            policy: Policy::default(),
             timeouts: Timeouts::default(),
             dial_timeout: DIAL_TIMEOUT,
             protocols: vec![Chat::default().into()],
@@ -80,6 +83,7 @@ impl NodeSpec {
     pub(super) fn peering(&self) -> Peering {
         Peering::new(self.id())
             .with_limits(self.limits.clone())
+            .with_policy(self.policy.clone())
             .with_static_nodes(self.static_nodes.clone())
             .with_trusted(self.trusted.clone())
             .with_dialing(self.dialing)

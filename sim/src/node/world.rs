@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use peerage_node::{Crypto, Node as Named, NodeId, SecretKey};
+use peerage_node::{Crypto, Node as Named, NodeId, Policy, SecretKey};
 use peerage_peering::envelope::Input;
 use peerage_rlpx::DisconnectReason;
 
@@ -68,6 +68,11 @@ impl World {
     /// The user of a node trusts another one.
     pub fn add_trusted(&mut self, host: HostId, id: NodeId) {
         self.tell(host, Input::AddTrusted { id });
+    }
+
+    /// The user of a node changes whom it may talk to, until its next start.
+    pub fn set_policy(&mut self, host: HostId, policy: Policy) {
+        self.tell(host, Input::SetPolicy { policy });
     }
 
     /// The user of a node ends the connection to another one.

@@ -115,6 +115,18 @@ fn after_a_panic_everything_begins_again_a_second_later_but_our_record_and_what_
 }
 
 #[test]
+fn what_was_drawn_before_a_panic_says_nothing_of_what_is_drawn_after_it() {
+    let mut endpoint = endpoint(1);
+    let mut before = Random::from_seed(endpoint.seed);
+    let before: Vec<Seed> = (0..1000).map(|_| before.fork()).collect();
+    endpoint.handle_input(START, Input::Panicked);
+    assert!(!before.contains(&endpoint.seed));
+    let after = endpoint.seed;
+    endpoint.handle_input(START, Input::Panicked);
+    assert_ne!(endpoint.seed, after);
+}
+
+#[test]
 fn an_endpoint_that_panics_again_while_it_rests_rests_longer() {
     let mut endpoint = endpoint(1);
     endpoint.handle_input(START, Input::Seeds(Vec::new()));

@@ -33,7 +33,8 @@ const SEED_AGE: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 pub struct Keeping {
     random: Random,
     state: State,
-    /// At most [`WAITING`], and questions for seeds.
+    /// At most [`WAITING`] operations, which strangers cause; and what the user and discovery want,
+    /// which is not lost because of those.
     waiting: VecDeque<Keep>,
     /// When to drop what is too old. Not a reason to write, as what nobody reads may stay.
     prune_at: Instant,
@@ -102,7 +103,7 @@ pub enum Input {
     },
     /// The run ends: what waits is written at once.
     Stop,
-    /// Discovery waits for nodes to begin with. Never lost.
+    /// Discovery waits for nodes to begin with. Never lost, unless the run has ended.
     WantSeeds,
     /// The last batch is written, or could not be.
     Written,
@@ -111,7 +112,7 @@ pub enum Input {
 /// What [`Keeping`] wants done.
 #[derive(Debug)]
 pub enum Output {
-    /// Something was not kept, as the disk is too slow.
+    /// Something was not kept, as the disk is too slow, or the run has ended.
     Lost,
     /// The run has ended, and everything is written.
     Stopped,
@@ -177,7 +178,7 @@ impl Keeping {
     }
 
     fn on_keep(&mut self, now: Now, keep: Keep) {
-        let is_full = self.waiting.len() >= WAITING && !matches!(keep, Keep::Seeds);
+        let is_full = self.waiting.len() >= WAITING && matches!(keep, Keep::Op(_));
         if is_full || matches!(self.state, State::Stopped) {
             self.outputs.push_back(Output::Lost);
             return;

@@ -106,6 +106,10 @@ impl V4 {
         let expiration = self.expiration(now);
         let Some(ask) = self.asks.get_mut(id) else { return };
         let (claimant, to) = (ask.claimant(), ask.to);
+        if !base.is_allowed(now, Some(&claimant.id), claimant.ip) {
+            // The policy has changed while it waited.
+            return self.end_ask(now, base, id, Answer::None);
+        }
         let packet = match ask.request {
             Request::Find { target, .. } => Packet::FindNode(FindNode { target, expiration }),
             Request::Record(_) => Packet::EnrRequest(EnrRequest { expiration }),

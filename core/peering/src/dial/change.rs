@@ -77,16 +77,24 @@ impl Dialer {
         }
     }
 
-    /// The static nodes that wait and may be dialed, but could not before.
+    /// The static nodes that wait and may be dialed, but could not before; and those whose addresses
+    /// are not known, as they may be allowed now.
     fn freed(&self, now: Instant, before: &Policy, policy: &Policy) -> Vec<NodeId> {
-        let is_allowed = |policy: &Policy, node: &Node| {
+        if before == policy {
+            return Vec::new();
+        }
+        let is_allowed = |policy: &Policy, node: &Node, addresses: &[SocketAddr]| {
             let check = |it: &SocketAddr| policy.check(now, Some(&node.id()), Some(it.ip()));
-            node.tcp_endpoints().iter().any(|it| check(it).is_ok())
+            addresses.iter().any(|it| check(it).is_ok())
+        };
+        let is_freed = |node: &Node| {
+            let addresses = node.tcp_endpoints();
+            addresses.is_empty()
+                || is_allowed(policy, node, &addresses) && !is_allowed(before, node, &addresses)
         };
         self.statics
             .iter()
-            .filter(|(_, _, next_dial)| next_dial.is_some())
-            .filter(|(node, _, _)| is_allowed(policy, node) && !is_allowed(before, node))
+            .filter(|(node, _, next_dial)| next_dial.is_some() && is_freed(node))
             .map(|(node, _, _)| node.id())
             .collect()
     }

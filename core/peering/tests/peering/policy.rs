@@ -82,10 +82,10 @@ fn a_static_node_waits_while_it_is_forbidden_and_is_dialed_at_once_when_it_is_no
         ),
         (3, AddStatic(13), "13 failed: its address is outside the net restriction, again in 35 s"),
         // The other one was dialed a moment ago: there is the history to be waited for.
-        (4, Policy(None), "policy of everybody; dial 13"),
+        (4, Policy(None), "policy of everybody; resolve a.example; dial 13"),
         (34, Wait, ""),
         (35, Wait, "dial 11"),
-        (37, Wait, "resolve a.example"),
+        (37, Wait, ""),
     ]);
 }
 

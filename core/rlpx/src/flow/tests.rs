@@ -292,6 +292,17 @@ fn what_was_said_before_a_goodbye_arrives_before_it_however_much_it_is() {
 }
 
 #[test]
+fn a_protocol_that_goes_on_sending_does_not_put_the_end_off() {
+    let (mut a, mut b, now) = open();
+    let endless = |_, batch: &mut VecDeque<Message>| batch.push_back(Message::new(1, "more"));
+    a.flow.disconnect(now, DisconnectReason::Requested, endless).unwrap();
+    settle(&mut a, &mut b, now);
+    assert_eq!(b.seen(), [(0, 1), (1, 1)]);
+    assert_eq!(b.fault, Some(Fault::Remote(DisconnectReason::Requested)));
+    assert!(a.flow.is_idle() && b.flow.is_idle());
+}
+
+#[test]
 fn what_arrived_before_the_end_is_delivered_before_it() {
     let (mut a, mut b, now) = open();
     a.say(0, 1, 5);

@@ -59,7 +59,7 @@ impl Leaving {
             self.shut = true;
         }
         let mut waste = [0; 1024];
-        loop {
+        while self.linger.read_budget() > 0 {
             let budget = self.linger.read_budget().min(waste.len());
             let mut buffer = ReadBuf::new(&mut waste[..budget]);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {

@@ -1,6 +1,6 @@
 //! What the discovery machine wants done, done: one arm per output.
 
-use peerage_discovery::{NameId, Output};
+use peerage_discovery::Output;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, Record};
 use peerage_peering::{Source, envelope::Input as Peering};
@@ -10,7 +10,7 @@ use super::{Input, Task};
 use crate::{
     discovery::{LookupResult, LookupStep, PongInfo, TableEntry},
     events::Event,
-    tasks::{names, notice::Notice},
+    tasks::notice::Notice,
 };
 
 /// Who waits for an answer of the machine. Telling it fails if they have gone meanwhile.
@@ -81,7 +81,7 @@ impl Task {
                     let _ = done.send(record);
                 }
             }
-            Output::ResolveName { id, host } => self.resolve(id, host),
+            Output::ResolveName { id, host } => self.names.resolve(id, host),
             Output::Resolved { id, node } => {
                 if let Some(Query::Resolve(done)) = queries.remove(&id) {
                     let _ = done.send(node);
@@ -100,10 +100,6 @@ impl Task {
             }
             Output::Warning(warning) => tracing::warn!("{warning}"),
         }
-    }
-
-    fn resolve(&mut self, id: NameId, host: String) {
-        self.names.spawn(async move { (id, names::resolve(&host).await) });
     }
 
     fn show(&self, record: &Record) {

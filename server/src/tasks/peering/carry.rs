@@ -6,8 +6,8 @@ use futures_util::FutureExt as _;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
-    NamesInput, NamesOutput, Origin, Peer as Admitted, Source,
-    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal, ResolveId},
+    Origin, Peer as Admitted, Source,
+    envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal},
 };
 use peerage_rlpx::{Fault, Role};
 use tokio::sync::oneshot;
@@ -25,7 +25,6 @@ use crate::{
         discovery,
         listener::Incoming,
         mailbox::{Admission, Mailbox},
-        names,
         notice::Notice,
         protocol,
     },
@@ -79,9 +78,7 @@ impl Task {
                 self.policy.send_replace(policy);
             }
             Output::Refuse { conn, remote, why } => self.refuse(conn, remote, why),
-            Output::Resolve { resolve, host } => {
-                self.on_names(NamesInput::Resolve { resolve, host });
-            }
+            Output::Resolve { resolve, host } => self.names.resolve(resolve, host),
             Output::SlotChanged { conn, id, slot } => {
                 if let Some(Conn::Peer(peer)) = self.conns.get(&conn) {
                     peer.set_slot(slot);
@@ -261,28 +258,6 @@ impl Task {
             let node = answer.await.ok().flatten().map(Box::new);
             let _ = tell.send(Notice::Located { locate, node });
         });
-    }
-
-    pub(super) fn on_names(&mut self, input: NamesInput<ResolveId>) {
-        self.names.handle_input(self.clock.now(), input);
-        self.carry_names();
-    }
-
-    pub(super) fn carry_names(&mut self) {
-        while let Some(output) = self.names.poll_output() {
-            match output {
-                NamesOutput::Ask { resolve, host } => {
-                    let tell = self.tell.clone();
-                    self.tasks.spawn(async move {
-                        let addresses = names::resolve(&host).await;
-                        let _ = tell.send(Notice::Resolved { resolve, addresses });
-                    });
-                }
-                NamesOutput::Resolved { resolve, addresses } => {
-                    self.input(Input::Resolved { resolve, addresses });
-                }
-            }
-        }
     }
 
     fn publish(&self, event: Event) {

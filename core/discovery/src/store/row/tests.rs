@@ -22,8 +22,8 @@ fn some_row() -> impl Strategy<Value = Row> {
     ];
     let ip = || any::<IpAddr>().prop_map(|ip| ip.to_canonical());
     let moved = prop::option::of((ip(), any::<u16>()).prop_map(SocketAddr::from));
-    let stated = (form, prop::collection::vec(ip(), 0..=2), moved)
-        .prop_map(|(form, ips, moved)| {
+    let stated =
+        (form, prop::collection::vec(ip(), 0..=2), moved).prop_map(|(form, ips, moved)| {
             let ips = ips.into_iter().collect();
             Stated::Written(Box::new(Written { form, ips, moved }))
         });

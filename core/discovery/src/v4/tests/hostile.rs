@@ -230,6 +230,21 @@ fn a_policy_that_changes_drops_whom_it_forbids_and_goes_on_with_the_others() {
 }
 
 #[test]
+fn a_request_that_waits_is_not_sent_to_whom_a_new_policy_forbids() {
+    let mut net = one();
+    let tester = Tester::new(9, public(9));
+    net.command(public(A), Command::RequestRecord { id: QueryId(1), node: tester.node() });
+    // It is pinged first, and answers; to be asked once it has had time to ping us.
+    let sent = tester.read(&mut net, 2 * LATENCY);
+    let [(Packet::Ping(_), token)] = sent[..] else { panic!("{sent:?}") };
+    tester.send(&mut net, public(A), &tester.pong(public(A), token));
+    net.run(2 * LATENCY);
+    net.input(public(A), Input::SetPolicy(restricted_to("10.0.0.0/8")));
+    assert_eq!(tester.read(&mut net, seconds(5)), []);
+    assert!(net.events(public(A)).contains(&Output::Record { id: QueryId(1), record: None }));
+}
+
+#[test]
 fn our_own_packets_and_senders_that_are_many_are_ignored() {
     let mut net = one();
     let us = Tester::new(A, public(50));

@@ -399,6 +399,34 @@ fn a_node_that_has_forgotten_us_is_pinged_before_the_next_request() {
 }
 
 #[test]
+fn a_node_that_has_moved_is_kept_at_its_new_place() {
+    let mut net = Net::new();
+    net.start(A, public(A), Vec::new());
+    let mut tester = Tester::new(9, public(9));
+    for place in [public(9), public(10)] {
+        tester.addr = place;
+        tester.bond(&mut net, public(A));
+        // It answers its checks.
+        for _ in 0..300 {
+            for (packet, token) in tester.read(&mut net, Duration::from_millis(100)) {
+                if matches!(packet, Packet::Ping(_)) {
+                    tester.send(&mut net, public(A), &tester.pong(public(A), token));
+                }
+            }
+        }
+        let kept: Vec<_> = net
+            .events(public(A))
+            .into_iter()
+            .filter_map(|it| match it {
+                Output::Store(StoreOp::Record(node)) => Some(node.udp_endpoints()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(kept, [[place]]);
+    }
+}
+
+#[test]
 fn one_node_is_asked_for_nodes_once_at_a_time() {
     let (mut net, tester) = asked();
     net.command(public(A), Command::AddNode(tester.node()));

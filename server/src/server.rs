@@ -61,8 +61,7 @@ impl Server {
     /// Trusts a node: it may always connect, even to a full server. Does not dial it. Outlives a
     /// restart with a [data directory](crate::Builder::data_dir); its key is enough.
     pub fn add_trusted(&self, node: Node) {
-        // Fails if the server has stopped.
-        let _ = self.0.tell.send(Notice::Trust(Box::new(node)));
+        self.tell(Input::AddTrusted { node });
     }
 
     /// Trusts a node no longer. A connection to it goes on.

@@ -25,9 +25,13 @@ mod world;
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use peerage_discovery::{Endpoint, store::Keeping, v4::V4};
+use peerage_discovery::{
+    Endpoint,
+    store::{Input as Keep, Keeping},
+    v4::V4,
+};
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, Policy, PublicKey, Record};
+use peerage_node::{List, Node as Named, NodeId, Policy, PublicKey, Record};
 use peerage_peering::{
     Counts, Names, Server as Peering, Slot,
     envelope::{ConnId, DialId, Input, LocateId, ResolveId},
@@ -144,6 +148,8 @@ pub struct Node {
     /// Connections that a protocol has given something to do.
     touched: Vec<ConnId>,
     record: Option<Record>,
+    /// What peering wants kept, for the disk.
+    to_keep: Vec<Keep>,
     has_stopped: bool,
     seen: Seen,
     budget: Budget,
@@ -196,9 +202,17 @@ impl Node {
         io.listen(Some(spec.port), spec.takes_streams().then_some(spec.port));
         let config = Arc::new(spec.connection());
         let budget = Budget::of(&spec);
-        let peering = Peering::new(spec.peering(), random.fork());
+        let mut peering = spec.peering();
+        // Of two with one id the later counts: what was said now.
+        peering.static_nodes = [db.listed(List::Static), peering.static_nodes].concat();
+        peering.trusted.extend(db.listed(List::Trusted).iter().map(Named::id));
+        let peering = Peering::new(peering, random.fork());
         let discovery =
             spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));
+        if discovery.is_none() {
+            // Its user's lists are kept nevertheless.
+            db.open(io.now(), random.fork());
+        }
         let protocols = spec.protocols.iter().map(ProtocolSpec::start).collect();
         let mut node = Self {
             spec,
@@ -223,6 +237,7 @@ impl Node {
             protocols,
             touched: Vec::new(),
             record: None,
+            to_keep: Vec::new(),
             has_stopped: false,
             seen: Seen::default(),
             budget,

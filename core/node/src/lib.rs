@@ -6,6 +6,7 @@ mod distance;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;
+mod list;
 mod local;
 mod netlist;
 mod node;
@@ -18,6 +19,7 @@ pub use peerage_machine::{Instant, Random};
 
 pub use description::SelfDescription;
 pub use key::{Crypto, EphemeralKey, KeyError, NodeId, PublicKey, RecoverableSignature, SecretKey};
+pub use list::List;
 pub use local::{LocalRecord, LocalRecordError};
 pub use netlist::{NetList, NetListError};
 pub use node::{Node, ParseNodeError};

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Instant;
-use peerage_node::{Forbidden, Node, NodeId, Policy, PublicKey};
+use peerage_node::{Forbidden, List, Node, NodeId, Policy, PublicKey};
 use peerage_rlpx::{DisconnectReason, Fault, Role};
 
 use crate::{Peer, Slot, Source};
@@ -45,8 +45,8 @@ pub enum Input {
     },
     /// Trusts a node (`addtrusted`), connected or not.
     AddTrusted {
-        /// The node.
-        id: NodeId,
+        /// The node; its key is enough.
+        node: Node,
     },
     /// A source found a node that could be dialed (`nodesIn`). Answered by [`Output::Dial`] or
     /// [`Output::CandidateSkipped`], and by [`Output::WantCandidates`] to its source.
@@ -215,10 +215,25 @@ pub enum Output {
         /// The reason.
         reason: DisconnectReason,
     },
+    /// The user took a node off a list: it is not to be on it in the next run.
+    Forget {
+        /// Which.
+        list: List,
+        /// The node.
+        id: NodeId,
+    },
     /// The connection passes the first checkpoint: say Hello.
     Greet {
         /// The connection.
         conn: ConnId,
+    },
+    /// The user put a node on a list, or changed what is known of it: it is to be on it in the next
+    /// run.
+    Keep {
+        /// Which.
+        list: List,
+        /// The node.
+        node: Box<Node>,
     },
     /// Find out where a static node is of which only the key is known. Answered by
     /// [`Input::Located`], at once where there is nobody to ask.

@@ -151,7 +151,7 @@ impl Driver {
             }
             4 => self.tell(Input::AddStatic { node: Node::new(key(n)) }),
             5 => self.tell(Input::RemoveStatic { id: id(n) }),
-            6 => self.tell(Input::AddTrusted { id: id(n) }),
+            6 => self.tell(Input::AddTrusted { node: node(n) }),
             7 => self.tell(Input::RemoveTrusted { id: id(n) }),
             8 => self.tell(Input::Disconnect { id: id(n), reason: DisconnectReason::Requested }),
             9 => {
@@ -407,6 +407,8 @@ impl Driver {
             }
             Output::CandidateSkipped { .. }
             | Output::DialFailed { .. }
+            | Output::Forget { .. }
+            | Output::Keep { .. }
             | Output::PolicyChanged { .. } => {}
         }
     }

@@ -20,7 +20,7 @@ mod source;
 pub mod tie;
 
 pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{Forbidden, NetList, Node, NodeId, Policy, PublicKey};
+pub use peerage_node::{Forbidden, List, NetList, Node, NodeId, Policy, PublicKey};
 pub use peerage_rlpx::{DisconnectReason, Fault, Role};
 
 pub use admission::{Applicant, Checkpoint, Origin, Privileges, Slot, admit};

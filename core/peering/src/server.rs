@@ -242,14 +242,8 @@ impl Machine for Server {
                 }
             }
             Input::AddStatic { node } if running => self.on_add_static(now, node),
-            Input::AddTrusted { id } if running => {
-                self.trusted.insert(id);
-                self.refresh_slot(id);
-            }
-            Input::RemoveTrusted { id } if running => {
-                self.trusted.remove(&id);
-                self.refresh_slot(id);
-            }
+            Input::AddTrusted { node } if running => self.on_add_trusted(node),
+            Input::RemoveTrusted { id } if running => self.on_remove_trusted(id),
             Input::RemoveStatic { id } if running => self.on_remove_static(now, id),
             Input::SetPolicy { policy } if running => self.on_policy(now, policy),
             Input::Disconnect { id, reason } => self.end_node(&id, reason),

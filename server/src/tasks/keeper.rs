@@ -37,8 +37,8 @@ impl Keeper {
     }
 
     /// A node that the user adds to a list.
-    pub(crate) fn list(&self, list: List, node: Node) {
-        self.keep(Keep::Input(Input::AddListed { list, node: Box::new(node) }));
+    pub(crate) fn list(&self, list: List, node: Box<Node>) {
+        self.keep(Keep::Input(Input::AddListed { list, node }));
     }
 
     /// A node that the user takes off a list.

@@ -34,6 +34,4 @@ pub(crate) enum Notice {
         direction: Direction,
         done: oneshot::Sender<Result<NodeId, ConnectError>>,
     },
-    /// The user trusts a node.
-    Trust(Box<Node>),
 }

@@ -37,7 +37,7 @@ use crate::{
     events::Event,
     peer::Peer,
     protocol::Protocol,
-    store::{DataDir, List},
+    store::DataDir,
 };
 
 /// Peering, as it was described.
@@ -256,10 +256,7 @@ impl Task {
                     None => {}
                 }
             }
-            Notice::Command(input) => {
-                self.remember(&input);
-                self.input(*input);
-            }
+            Notice::Command(input) => self.input(*input),
             Notice::Dialed { dial, result } => self.on_dialed(dial, result),
             Notice::Identified { conn, key } => self.input(Input::Identified { conn, key }),
             Notice::Ready { conn, hello, shared } => {
@@ -276,26 +273,8 @@ impl Task {
                 let policy = self.peering.policy().clone().with_net_restrict(networks);
                 self.input(Input::SetPolicy { policy });
             }
-            Notice::Trust(node) => {
-                let id = node.id();
-                if let Some(keeper) = &self.keeper {
-                    keeper.list(List::Trusted, *node);
-                }
-                self.input(Input::AddTrusted { id });
-            }
             Notice::Stop => self.on_stop(),
             Notice::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
-        }
-    }
-
-    /// Keeps what a user changes at run time.
-    fn remember(&self, input: &Input) {
-        let Some(keeper) = &self.keeper else { return };
-        match input {
-            Input::AddStatic { node } => keeper.list(List::Static, node.clone()),
-            Input::RemoveStatic { id } => keeper.unlist(List::Static, *id),
-            Input::RemoveTrusted { id } => keeper.unlist(List::Trusted, *id),
-            _ => {}
         }
     }
 

@@ -8,7 +8,7 @@ use peerage_peering::{
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 
-use super::{Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, question, token};
+use super::{Keep, Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, question, token};
 use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 
 /// A dial under way: the race of its addresses.
@@ -62,6 +62,8 @@ impl Node {
             Output::Disconnect { conn, reason } | Output::Reject { conn, reason } => {
                 self.order(io, conn, Order::Disconnect(reason));
             }
+            Output::Forget { list, id } => self.to_keep.push(Keep::RemoveListed { list, id }),
+            Output::Keep { list, node } => self.to_keep.push(Keep::AddListed { list, node }),
             Output::Greet { conn } => self.order(io, conn, Order::Admit),
             Output::Locate { locate, key } => {
                 self.ask_discovery(io, Question::Resolve { locate, key });

@@ -3,13 +3,14 @@
 //! Nobody sees the disk but its node, so it needs no alarms: whatever was due has been done before
 //! anything else is told to it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use peerage_discovery::{
     SeedNode, StoreOp,
     store::{Batch, Input, Keeping, Output, Shelf, Step},
 };
 use peerage_machine::{Instant, Machine as _, Now, Random, Seed};
+use peerage_node::{List, Node, NodeId};
 
 use crate::world::Crash;
 
@@ -20,8 +21,13 @@ const FLUSH: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(crate) struct NodeDb {
     shelf: Shelf,
+    /// What the user has listed.
+    lists: Lists,
     state: State,
 }
+
+/// Each bounded by [`List::MAX`].
+type Lists = BTreeMap<List, BTreeMap<NodeId, Node>>;
 
 /// ```text
 ///           the node starts
@@ -55,7 +61,8 @@ impl NodeDb {
         let mut open = Open { keeping, random, writing: None };
         open.tell(now, Input::WantSeeds);
         // Read at once: the system has had the file in memory since it was checked.
-        let seeds = open.writing.take().map(|(_, batch)| write(&mut self.shelf, batch));
+        let seeds =
+            open.writing.take().map(|(_, batch)| write(&mut self.shelf, &mut self.lists, batch));
         open.tell(now, Input::Written);
         self.state = State::Open(Box::new(open));
         seeds.unwrap_or_default()
@@ -68,19 +75,29 @@ impl NodeDb {
 
     /// Discovery wants something kept.
     pub(super) fn op(&mut self, now: Now, op: StoreOp) {
+        self.tell(now, Input::Op(op));
+    }
+
+    /// Something is to be kept.
+    pub(super) fn tell(&mut self, now: Now, input: Input) {
         if let State::Open(open) = &mut self.state {
-            open.catch_up(now, &mut self.shelf);
-            open.tell(now, Input::Op(op));
+            open.catch_up(now, &mut self.shelf, &mut self.lists);
+            open.tell(now, input);
         }
+    }
+
+    /// The nodes that the user has put on a list, as far as that was written.
+    pub(super) fn listed(&self, list: List) -> Vec<Node> {
+        self.lists.get(&list).into_iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
     /// The node stops: everything is written.
     pub(super) fn close(&mut self, now: Now) {
         if let State::Open(mut open) = std::mem::take(&mut self.state) {
-            open.catch_up(now, &mut self.shelf);
+            open.catch_up(now, &mut self.shelf, &mut self.lists);
             open.tell(now, Input::Stop);
             while let Some((_, batch)) = open.writing.take() {
-                write(&mut self.shelf, batch);
+                write(&mut self.shelf, &mut self.lists, batch);
                 open.tell(now, Input::Written);
             }
         }
@@ -90,9 +107,9 @@ impl NodeDb {
     /// else the system has all of it.
     pub(super) fn crash(&mut self, now: Now, how: Crash) {
         if let State::Open(mut open) = std::mem::take(&mut self.state) {
-            open.catch_up(now, &mut self.shelf);
+            open.catch_up(now, &mut self.shelf, &mut self.lists);
             if let (Crash::Process, Some((_, batch))) = (how, open.writing) {
-                write(&mut self.shelf, batch);
+                write(&mut self.shelf, &mut self.lists, batch);
             }
         }
     }
@@ -105,14 +122,14 @@ impl NodeDb {
 
 impl Open {
     /// Does everything that was due until now, at its time.
-    fn catch_up(&mut self, now: Now, shelf: &mut Shelf) {
+    fn catch_up(&mut self, now: Now, shelf: &mut Shelf, lists: &mut Lists) {
         let at = |due: Instant| {
             let ago = now.mono.saturating_since(due);
             Now { mono: due, unix: now.unix.saturating_sub(ago) }
         };
         loop {
             if let Some((until, batch)) = self.writing.take_if(|(until, _)| *until <= now.mono) {
-                write(shelf, batch);
+                write(shelf, lists, batch);
                 self.tell(at(until), Input::Written);
             } else if let Some(due) = self.keeping.poll_timeout().filter(|due| *due <= now.mono) {
                 self.keeping.handle_timeout(at(due));
@@ -140,7 +157,7 @@ impl Open {
 }
 
 /// Carries out a batch: the seeds, if they were asked for.
-fn write(shelf: &mut Shelf, batch: Batch) -> Vec<SeedNode> {
+fn write(shelf: &mut Shelf, lists: &mut Lists, batch: Batch) -> Vec<SeedNode> {
     let now = batch.unix;
     let mut seeds = Vec::new();
     for step in batch.steps {
@@ -150,8 +167,15 @@ fn write(shelf: &mut Shelf, batch: Batch) -> Vec<SeedNode> {
             Step::Seeds { max_age, count, mut random } => {
                 seeds = shelf.seeds(now, max_age, count, &mut random);
             }
-            // What a user's lists have at the start is in the settings of the node.
-            Step::AddListed { .. } | Step::RemoveListed { .. } => {}
+            Step::AddListed { list, node } => {
+                let nodes = lists.entry(list).or_default();
+                if nodes.len() < List::MAX || nodes.contains_key(&node.id()) {
+                    nodes.insert(node.id(), *node);
+                }
+            }
+            Step::RemoveListed { list, id } => {
+                lists.entry(list).or_default().remove(&id);
+            }
         }
     }
     seeds
@@ -159,7 +183,7 @@ fn write(shelf: &mut Shelf, batch: Batch) -> Vec<SeedNode> {
 
 #[cfg(test)]
 mod tests {
-    use peerage_node::{Node, SecretKey};
+    use peerage_node::SecretKey;
 
     use super::*;
 
@@ -231,5 +255,24 @@ mod tests {
         meet(&mut db, 100_000, 2);
         db.crash(at(100_001), Crash::Power);
         assert_eq!(seeds_after(db, 200_000), 1);
+    }
+
+    #[test]
+    fn what_a_user_lists_is_kept_like_everything_else() {
+        let node = |n: u8| Node::new(*SecretKey::from_bytes(&[n; 32]).unwrap().public());
+        let listed = |db: &NodeDb| db.listed(List::Static);
+        let mut db = open();
+        for n in [1, 2] {
+            let node = Box::new(node(n));
+            db.tell(at(1_000), Input::AddListed { list: List::Static, node });
+        }
+        db.close(at(2_000));
+        assert_eq!(listed(&db).len(), 2);
+        db.open(at(3_000), [1; 32]);
+        db.tell(at(3_000), Input::RemoveListed { list: List::Static, id: node(1).id() });
+        // In time for one, and too late for the other.
+        db.tell(at(5_000), Input::RemoveListed { list: List::Static, id: node(2).id() });
+        db.crash(at(5_001), Crash::Process);
+        assert_eq!((listed(&db), db.listed(List::Trusted)), (vec![node(2)], vec![]));
     }
 }

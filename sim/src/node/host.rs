@@ -32,6 +32,9 @@ impl NodeHost {
     ) -> Option<R> {
         let node = self.running.as_mut()?;
         let done = act(node, io, &mut self.db);
+        for keep in node.to_keep.drain(..) {
+            self.db.tell(io.now(), keep);
+        }
         if node.is_over() {
             self.db.close(io.now());
             io.exit();

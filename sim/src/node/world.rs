@@ -54,8 +54,8 @@ impl World {
         }
     }
 
-    /// The user of a node makes another one static. Nothing happens where no node runs, here and
-    /// below.
+    /// The user of a node makes another one static, for its next runs too. Nothing happens where no
+    /// node runs, here and below.
     pub fn add_static(&mut self, host: HostId, node: Named) {
         self.tell(host, Input::AddStatic { node });
     }
@@ -65,9 +65,14 @@ impl World {
         self.tell(host, Input::RemoveStatic { id });
     }
 
-    /// The user of a node trusts another one.
-    pub fn add_trusted(&mut self, host: HostId, id: NodeId) {
-        self.tell(host, Input::AddTrusted { id });
+    /// The user of a node trusts another one no longer.
+    pub fn remove_trusted(&mut self, host: HostId, id: NodeId) {
+        self.tell(host, Input::RemoveTrusted { id });
+    }
+
+    /// The user of a node trusts another one, for its next runs too.
+    pub fn add_trusted(&mut self, host: HostId, node: Named) {
+        self.tell(host, Input::AddTrusted { node });
     }
 
     /// The user of a node changes whom it may talk to, until its next start.

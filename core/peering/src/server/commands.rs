@@ -1,7 +1,7 @@
 //! What the user commands: who may be talked to, static and trusted nodes, and the end.
 
 use peerage_machine::Instant;
-use peerage_node::{Node, NodeId, Policy};
+use peerage_node::{List, Node, NodeId, Policy};
 use peerage_rlpx::DisconnectReason;
 
 use super::{
@@ -30,6 +30,7 @@ impl Server {
 
     pub(super) fn on_add_static(&mut self, now: Instant, node: Node) {
         let id = node.id();
+        self.keep(List::Static, node.clone());
         let (dialer, mut around) = self.dialing(now);
         if let Some(stale) = dialer.add_static(&mut around, node) {
             self.end(stale, DisconnectReason::Requested);
@@ -40,7 +41,25 @@ impl Server {
     pub(super) fn on_remove_static(&mut self, now: Instant, id: NodeId) {
         let (dialer, mut around) = self.dialing(now);
         dialer.remove_static(&mut around, &id);
+        self.outputs.push_back(Output::Forget { list: List::Static, id });
         self.end_node(&id, DisconnectReason::Requested);
+    }
+
+    pub(super) fn on_add_trusted(&mut self, node: Node) {
+        let id = node.id();
+        self.trusted.insert(id);
+        self.keep(List::Trusted, node);
+        self.refresh_slot(id);
+    }
+
+    pub(super) fn on_remove_trusted(&mut self, id: NodeId) {
+        self.trusted.remove(&id);
+        self.outputs.push_back(Output::Forget { list: List::Trusted, id });
+        self.refresh_slot(id);
+    }
+
+    fn keep(&mut self, list: List, node: Node) {
+        self.outputs.push_back(Output::Keep { list, node: Box::new(node) });
     }
 
     pub(super) fn on_stop(&mut self, now: Instant) {

@@ -1,7 +1,7 @@
 //! Checkpoints, slots and commands, in rounds of (second, what happens, outputs). Row ids are those
 //! of the reference.
 
-use peerage_node::Policy;
+use peerage_node::{List, Policy};
 use peerage_peering::{Limits, Privileges};
 
 use crate::support::{Do::*, *};
@@ -12,6 +12,21 @@ fn small() -> Limits {
 }
 
 /// TestServerAtCap, TestServerPeerLimits: rows C2, S6, T1.
+#[test]
+fn what_the_user_lists_at_run_time_is_to_be_kept_and_what_is_taken_off_forgotten() {
+    let mut world = World::new(config(limits()));
+    for what in [AddStatic(11), AddTrusted(12), RemoveStatic(11), RemoveTrusted(12)] {
+        world.act(&what);
+    }
+    let (a, b) = ((List::Static, id(11)), (List::Trusted, id(12)));
+    let listed = [(a, true), (b, true), (a, false), (b, false)];
+    assert_eq!(world.kept, listed.map(|((list, id), is_kept)| (list, id, is_kept)));
+    // Nothing is changed once it ends.
+    world.act(&Stop);
+    world.act(&AddStatic(13));
+    assert_eq!(world.kept.len(), 4);
+}
+
 #[test]
 fn a_full_server_takes_trusted_nodes_only() {
     let trusted = vec![id(31)];

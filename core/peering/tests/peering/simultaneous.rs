@@ -276,6 +276,8 @@ impl Pair {
                 | Output::Begin { .. }
                 | Output::CandidateSkipped { .. }
                 | Output::DialFailed { .. }
+                | Output::Forget { .. }
+                | Output::Keep { .. }
                 | Output::Locate { .. }
                 | Output::PeerAdded { .. }
                 | Output::PeerDropped { .. }

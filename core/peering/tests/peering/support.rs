@@ -8,7 +8,7 @@ use std::{
 };
 
 use peerage_machine::{Instant, Machine, Now};
-use peerage_node::{Node, NodeId};
+use peerage_node::{List, Node, NodeId};
 use peerage_peering::{
     Backoff, Config, Limits, Peer, Role, Server, Source, Throttle,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, ResolveId},
@@ -63,6 +63,8 @@ pub(crate) struct World {
     dials: BTreeMap<u8, DialId>,
     resolve: Option<ResolveId>,
     locate: Option<LocateId>,
+    /// What was to be kept (true) or forgotten, by list.
+    pub(crate) kept: Vec<(List, NodeId, bool)>,
 }
 
 #[path = "../../src/fuzzing/names.rs"]
@@ -98,6 +100,7 @@ impl World {
             dials: BTreeMap::new(),
             resolve: None,
             locate: None,
+            kept: Vec::new(),
         }
     }
 
@@ -129,7 +132,7 @@ impl World {
             Do::AddKey(n) => self.tell(Input::AddStatic { node: Node::new(key(n)) }),
             Do::AddStatic(n) => self.tell(Input::AddStatic { node: node(n) }),
             Do::AddStaticAt(n, host) => self.tell(Input::AddStatic { node: node_at(n, host) }),
-            Do::AddTrusted(n) => self.tell(Input::AddTrusted { id: id(n) }),
+            Do::AddTrusted(n) => self.tell(Input::AddTrusted { node: node(n) }),
             Do::Candidate(n) => self.candidate(node(n), Source::USER),
             Do::CandidateAt(n, host) => self.candidate(node_at(n, host), Source::USER),
             Do::CandidateOf(source, n) => self.candidate(node(n), source),
@@ -251,7 +254,8 @@ impl World {
         lines
     }
 
-    /// What the rounds read; nothing for what every dial and every stream begins with.
+    /// What the rounds read; nothing for what every dial and every stream begins with, nor for what
+    /// is to be kept.
     fn line(&mut self, output: Output) -> Option<String> {
         Some(match output {
             Output::Accepting(true) => "accepting".into(),
@@ -298,6 +302,14 @@ impl World {
                 format!("{} failed: {why}{retry}", self.number(&id))
             }
             Output::Disconnect { conn, reason } => format!("end {}: {reason}", self.name(conn)),
+            Output::Forget { list, id } => {
+                self.kept.push((list, id, false));
+                return None;
+            }
+            Output::Keep { list, node } => {
+                self.kept.push((list, node.id(), true));
+                return None;
+            }
             Output::Greet { conn } => format!("greet {}", self.name(conn)),
             Output::Locate { locate, key } => {
                 self.locate = Some(locate);

@@ -70,7 +70,17 @@ impl Task {
                     None => {}
                 }
             }
+            Output::Forget { list, id } => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.unlist(list, id);
+                }
+            }
             Output::Greet { conn } => self.greet(conn),
+            Output::Keep { list, node } => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.list(list, node);
+                }
+            }
             Output::Locate { locate, key } => self.locate(locate, key),
             Output::PeerAdded { id, peer, remote } => self.add_peer(id, peer, remote),
             Output::PeerDropped { conn, id, fault } => self.drop_peer(conn, id, fault),

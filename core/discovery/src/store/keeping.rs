@@ -20,6 +20,9 @@ const BATCH: usize = 256;
 /// What may wait for a slow disk; more is lost.
 const WAITING: usize = 4_096;
 
+/// For how much that waits the room is kept when nothing does.
+const IDLE: usize = 8;
+
 /// How often to drop what is too old.
 const PRUNE: Duration = Duration::from_secs(60 * 60);
 
@@ -244,6 +247,9 @@ impl Keeping {
                     break;
                 }
             }
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > IDLE {
+            self.waiting = VecDeque::new();
         }
         if !ops.is_empty() {
             steps.push(Step::Apply(ops));

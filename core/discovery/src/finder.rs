@@ -132,18 +132,13 @@ impl<T: Target> Finder<T> {
         from: SocketAddr,
         seq: Option<u64>,
     ) {
-        let is_live = |table: &Table| table.get(&id).is_some_and(Entry::is_live);
-        let was_live = is_live(&self.table);
-        let outdated = self.table.on_alive(now.mono, &id, seq);
-        if !is_live(&self.table) {
-            return;
-        }
-        if !was_live {
+        let Some(alive) = self.table.on_alive(now.mono, &id, seq) else { return };
+        if alive.is_first {
             // It is there now, whether it is new or has moved.
             self.store_node(base, id);
         }
         base.store(StoreOp::Pong { id, ip: from.ip(), unix: now.unix });
-        if let Some(node) = outdated {
+        if let Some(node) = alive.outdated {
             self.ask_record(now, base, node, RecordFor::Table);
         }
     }

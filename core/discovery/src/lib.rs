@@ -47,6 +47,6 @@ pub use limiter::{Limiter, LimiterConfig, Rate};
 pub use lookup::{ALPHA, CLOSEST, Lookup};
 pub use own_record::LocalChange;
 pub use store::{SeedNode, StoreOp};
-pub use table::{Added, Bucket, NoPlace, Removed, Table, TableConfig};
+pub use table::{Added, Alive, Bucket, NoPlace, Removed, Table, TableConfig};
 pub use vote::{Family, Vote};
 pub use walk::Walk;

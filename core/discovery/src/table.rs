@@ -85,6 +85,16 @@ pub enum NoPlace {
     Unknown,
 }
 
+/// What the answer to a check says of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Alive {
+    /// It is the first where the node is now.
+    pub is_first: bool,
+    /// The node, if its record should be fetched: it has a newer one than we.
+    pub outdated: Option<Node>,
+}
+
 /// A node that left the table.
 #[derive(Clone, Debug)]
 pub struct Removed {
@@ -138,19 +148,19 @@ impl Table {
     }
 
     /// The node answered its check; `seq` is the sequence number of its record, if it said so.
-    /// Returns the node if its record should be fetched: it has a newer one than we.
     ///
     /// Means nothing for a node that is not being checked: one that was removed is not back by a
     /// late answer, and one that moved meanwhile has not been checked where it is now.
-    pub fn on_alive(&mut self, now: Instant, id: &NodeId, seq: Option<u64>) -> Option<Node> {
+    pub fn on_alive(&mut self, now: Instant, id: &NodeId, seq: Option<u64>) -> Option<Alive> {
         let entry = self.buckets[index(&self.own, id)].get_mut(id)?;
+        let is_first = !entry.is_live();
         if !entry.on_alive(now) {
             return None;
         }
         let has_news = seq.is_some_and(|seq| seq > entry.seq());
-        let node = has_news.then(|| entry.node.clone());
+        let outdated = has_news.then(|| entry.node.clone());
         self.revalidation.put(now, &mut self.random, *id, Pace::Slow);
-        node
+        Some(Alive { is_first, outdated })
     }
 
     /// The node did not answer its check. Without credit left it is removed; else it is soon

@@ -116,7 +116,7 @@ fn a_dead_node_is_replaced_and_a_live_one_is_not() {
         let last = first[15].id();
         check(&mut table, &last, true);
         if answers {
-            assert!(table.on_alive(START, &last, None).is_none());
+            assert_eq!(table.on_alive(START, &last, None).unwrap().outdated, None);
             assert!(table.get(&last).unwrap().is_live());
         } else {
             let removed = table.on_dead(START, &last).unwrap();
@@ -197,7 +197,9 @@ fn a_node_that_moved_has_to_be_checked_where_it_is_now() {
     assert!(table.on_alive(START, &id, Some(7)).is_none());
     assert!(!table.get(&id).unwrap().is_live());
     assert_eq!(check(&mut table, &id, true).udp_endpoints(), ["10.0.0.2:1".parse().unwrap()]);
-    table.on_alive(START, &id, None);
+    assert!(table.on_alive(START, &id, None).unwrap().is_first);
+    check(&mut table, &id, true);
+    assert!(!table.on_alive(START, &id, None).unwrap().is_first);
     assert!(table.get(&id).unwrap().is_live());
     assert_consistent(&table);
 }
@@ -292,7 +294,8 @@ fn an_answer_with_a_higher_number_asks_for_the_record() {
     assert_eq!(table.add_found(START, old.into()), Added::New);
     for (seq, is_news) in [(None, false), (Some(2), false), (Some(3), false), (Some(4), true)] {
         check(&mut table, &id, true);
-        assert_eq!(table.on_alive(START, &id, seq).is_some(), is_news, "{seq:?}");
+        let alive = table.on_alive(START, &id, seq).unwrap();
+        assert_eq!(alive.outdated.is_some(), is_news, "{seq:?}");
     }
     let new = record(&key, 4, Some("10.0.0.1:30303"));
     assert_eq!(table.on_record(START, new.clone()), Added::Updated);

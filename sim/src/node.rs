@@ -90,7 +90,8 @@ mod token {
     pub(super) const FIRST_CONN: u64 = 3;
 }
 
-/// The questions of a node for names, as their numbers: even ones of peering, odd ones of discovery.
+/// The questions of a node for names, as their numbers: even ones of peering, odd ones of
+/// discovery.
 mod question {
     use peerage_discovery::NameId;
     use peerage_peering::envelope::ResolveId;

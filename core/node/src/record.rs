@@ -79,7 +79,8 @@ pub enum RecordError {
     UnsortedKeys,
 }
 
-/// A node's signed statement about itself. Cheap to clone, and small: tables hold hundreds of nodes.
+/// A node's signed statement about itself. Cheap to clone, and small, as tables hold hundreds of
+/// nodes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record(Arc<Checked>);
 

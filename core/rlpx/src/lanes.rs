@@ -65,8 +65,8 @@ pub enum Unsendable {
 }
 
 impl Unsendable {
-    /// Whether message `code` with a payload of `size` bytes may be offered to a lane whose protocol
-    /// has `length` messages.
+    /// Whether message `code` with a payload of `size` bytes may be offered to a lane whose
+    /// protocol has `length` messages.
     ///
     /// # Errors
     ///

@@ -77,8 +77,8 @@ impl Dialer {
         }
     }
 
-    /// The static nodes that wait and may be dialed, but could not before; and those whose addresses
-    /// are not known, as they may be allowed now.
+    /// The static nodes that wait and may be dialed, but could not before; and those whose
+    /// addresses are not known, as they may be allowed now.
     fn freed(&self, now: Instant, before: &Policy, policy: &Policy) -> Vec<NodeId> {
         if before == policy {
             return Vec::new();

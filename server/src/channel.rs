@@ -42,15 +42,6 @@ pub enum SendError {
     },
 }
 
-impl From<Unsendable> for SendError {
-    fn from(why: Unsendable) -> Self {
-        match why {
-            Unsendable::OutOfRange { code, length } => Self::OutOfRange { code, length },
-            Unsendable::TooLarge { size } => Self::TooLarge { size },
-        }
-    }
-}
-
 /// Both directions of one protocol with one peer.
 ///
 /// Messages keep their order. Dropping the channel ends the conversation: a protocol function that
@@ -144,7 +135,10 @@ impl Sender {
     pub async fn send(&self, code: u64, payload: impl Into<Bytes>) -> Result<(), SendError> {
         let payload = payload.into();
         let length = self.end.length;
-        Unsendable::check(length, code, payload.len())?;
+        Unsendable::check(length, code, payload.len()).map_err(|why| match why {
+            Unsendable::OutOfRange { code, length } => SendError::OutOfRange { code, length },
+            Unsendable::TooLarge { size } => SendError::TooLarge { size },
+        })?;
         let mut payload = Some(payload);
         poll_fn(|cx| self.end.queue.poll_push(cx, code, &mut payload))
             .await

@@ -268,9 +268,9 @@ impl Builder {
             peering: peerage_peering::Config::new(record.id())
                 .with_limits(self.limits)
                 .with_policy(policy)
-                // Of two with one id the later counts: what was said now.
-                .with_static_nodes([kept_static, self.static_nodes].concat())
-                .with_trusted([kept_trusted, self.trusted].concat())
+                .with_static_nodes(self.static_nodes)
+                .with_trusted(self.trusted)
+                .with_kept(kept_static, kept_trusted)
                 .with_dialing(self.dialing && self.discovers != Discovers::Only)
                 .with_dial_timeout(self.dial_timeout)
                 .with_require_shared_capability(require_shared_capability),

@@ -19,6 +19,7 @@ mod host;
 mod lane;
 mod ledger;
 mod protocol;
+mod question;
 mod speak;
 mod spec;
 mod world;
@@ -88,34 +89,6 @@ mod token {
     /// Dials with further addresses, streams that nobody hangs up, and protocols that speak.
     pub(super) const HOUSE: u64 = 2;
     pub(super) const FIRST_CONN: u64 = 3;
-}
-
-/// The questions of a node for names, as their numbers: even ones of peering, odd ones of
-/// discovery.
-mod question {
-    use peerage_discovery::NameId;
-    use peerage_peering::envelope::ResolveId;
-
-    /// Who asks, and by what it knows the question.
-    pub(super) enum Asker {
-        Discovery(NameId),
-        Peering(ResolveId),
-    }
-
-    pub(super) const fn discovery(id: NameId) -> u64 {
-        2 * id.0 + 1
-    }
-
-    pub(super) const fn peering(resolve: ResolveId) -> u64 {
-        2 * resolve.0
-    }
-
-    pub(super) const fn whose(question: u64) -> Asker {
-        match question % 2 {
-            0 => Asker::Peering(ResolveId(question / 2)),
-            _ => Asker::Discovery(NameId(question / 2)),
-        }
-    }
 }
 
 /// A node that runs.
@@ -203,10 +176,8 @@ impl Node {
         io.listen(Some(spec.port), spec.takes_streams().then_some(spec.port));
         let config = Arc::new(spec.connection());
         let budget = Budget::of(&spec);
-        let mut peering = spec.peering();
-        // Of two with one id the later counts: what was said now.
-        peering.static_nodes = [db.listed(List::Static), peering.static_nodes].concat();
-        peering.trusted.extend(db.listed(List::Trusted).iter().map(Named::id));
+        let trusted = db.listed(List::Trusted).iter().map(Named::id).collect();
+        let peering = spec.peering().with_kept(db.listed(List::Static), trusted);
         let peering = Peering::new(peering, random.fork());
         let discovery =
             spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));

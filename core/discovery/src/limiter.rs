@@ -154,17 +154,11 @@ impl Limiter {
 }
 
 /// What counts as one sender: an IPv4 address, or an IPv6 /64, which one machine can fill. The
-/// bits of the first address, IPv4 as IPv6 has it: numbers are found sooner than addresses.
+/// [number](Subnet::number) of that.
 type Sender = u128;
 
 fn key(ip: IpAddr) -> Sender {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let host_bits = 128 - u32::from(Subnet::V6_PREFIX);
-            ip.to_bits() >> host_bits << host_bits
-        }
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-    }
+    Subnet::number(ip, 32, Subnet::V6_PREFIX)
 }
 
 #[cfg(test)]

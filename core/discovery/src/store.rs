@@ -26,12 +26,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use peerage_machine::Now;
 use peerage_node::{Node, NodeId};
 
-pub use peerage_node::List;
-
 pub use keeping::{Batch, Input, Keeping, Output, Step};
+pub use peerage_node::List;
 pub use row::{Class, Rank, Row};
 pub use rows::{Rows, RowsMut};
-pub use shelf::Shelf;
+pub use shelf::{ListFull, Shelf};
 
 /// One thing to be written down. Operations are idempotent and independent: losing one loses that
 /// fact.

@@ -36,6 +36,17 @@ impl Subnet {
         Self(IpNet::new_assert(ip, prefix).trunc())
     }
 
+    /// The first address of what [`with_prefix`](Self::with_prefix) gives, as IPv6 has it, where
+    /// IPv4 is mapped: for maps, in which a number is found sooner than a network.
+    pub fn number(ip: IpAddr, v4: u8, v6: u8) -> u128 {
+        let (bits, host_bits) = match ip.to_canonical() {
+            IpAddr::V4(ip) => (ip.to_ipv6_mapped().to_bits(), 32 - v4.min(32)),
+            IpAddr::V6(ip) => (ip.to_bits(), 128 - v6.min(128)),
+        };
+        // A shift by all bits is none.
+        bits & u128::MAX.checked_shl(host_bits.into()).unwrap_or(0)
+    }
+
     /// Whether `ip` is part of this network.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
@@ -57,7 +68,7 @@ pub struct SubnetCounts {
     v4_prefix: u8,
     v6_prefix: u8,
     limit: usize,
-    /// Subnets with at least one address, by [`key`](Self::key).
+    /// Subnets with at least one address, by [number](Subnet::number).
     counts: BTreeMap<u128, u32>,
 }
 
@@ -125,15 +136,8 @@ impl SubnetCounts {
         tree_memory::<u128, u32>(addresses)
     }
 
-    /// The first address of the subnet of `ip`, as IPv6, where IPv4 is mapped: a number is found
-    /// sooner than a [`Subnet`], and this is asked for each address that anybody tells us.
     fn key(&self, ip: IpAddr) -> u128 {
-        let (bits, host_bits) = match ip.to_canonical() {
-            IpAddr::V4(ip) => (ip.to_ipv6_mapped().to_bits(), 32 - self.v4_prefix.min(32)),
-            IpAddr::V6(ip) => (ip.to_bits(), 128 - self.v6_prefix.min(128)),
-        };
-        // A shift by all bits is none.
-        bits & u128::MAX.checked_shl(host_bits.into()).unwrap_or(0)
+        Subnet::number(ip, self.v4_prefix, self.v6_prefix)
     }
 }
 
@@ -167,6 +171,24 @@ mod tests {
             ("2a01::1", 24, 255, "2a01::1/128"),
         ] {
             assert_eq!(Subnet::with_prefix(ip(address), v4, v6).to_string(), subnet);
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_subnet_is_its_first_address() {
+        for (address, v4, v6, first) in [
+            ("10.33.1.2", 15, 48, "10.32.0.0"),
+            ("::ffff:10.33.1.2", 200, 48, "10.33.1.2"),
+            ("10.33.1.2", 0, 48, "0.0.0.0"),
+            ("2a01:4f8:1:2::1", 24, 48, "2a01:4f8:1::"),
+            ("2a01::1", 24, 255, "2a01::1"),
+            ("2a01::1", 24, 0, "::"),
+        ] {
+            let mapped = match ip(first) {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                IpAddr::V6(ip) => ip,
+            };
+            assert_eq!(Subnet::number(ip(address), v4, v6), mapped.to_bits(), "{address}");
         }
     }
 

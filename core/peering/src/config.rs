@@ -80,6 +80,15 @@ impl Config {
         self
     }
 
+    /// The same settings, and the nodes that the user's [lists](peerage_node::List) have from an
+    /// earlier run. Of two with one id, the one in the settings counts: it was said now.
+    #[must_use]
+    pub fn with_kept(mut self, static_nodes: Vec<Node>, trusted: Vec<NodeId>) -> Self {
+        self.static_nodes.splice(0..0, static_nodes);
+        self.trusted.extend(trusted);
+        self
+    }
+
     /// The same settings with this [`dialing`](Self::dialing).
     #[must_use]
     pub const fn with_dialing(mut self, dialing: bool) -> Self {

@@ -40,7 +40,7 @@ pub struct Server {
     dialer: Dialer,
     /// What the driver was told last.
     accepting: bool,
-    wanted: usize,
+    wanted: Option<usize>,
     outputs: VecDeque<Output>,
 }
 
@@ -83,12 +83,12 @@ impl Server {
             gate: Gate::new(&config.limits),
             dialer: Dialer::new(&config, Random::from_seed(seed)),
             accepting: config.limits.max_handshakes > 0,
-            wanted: 0,
+            wanted: None,
             outputs: VecDeque::new(),
             config,
         };
         server.outputs.push_back(Output::Accepting(server.accepting));
-        server.want_candidates(true, None);
+        server.want_candidates(None);
         server
     }
 
@@ -177,7 +177,7 @@ impl Server {
             self.accepting = accepting;
             self.outputs.push_back(Output::Accepting(accepting));
         }
-        self.want_candidates(false, answered);
+        self.want_candidates(answered);
         let idle = self.conns.is_empty() && self.dialer.in_flight() == 0;
         if self.life == Life::Stopping && idle {
             self.life = Life::Stopped;
@@ -187,10 +187,9 @@ impl Server {
 
     /// Tells every source how many candidates are wanted, if that has changed; `answered` in any
     /// case, which has sent one.
-    fn want_candidates(&mut self, is_first: bool, answered: Option<Source>) {
+    fn want_candidates(&mut self, answered: Option<Source>) {
         let count = self.dialer.wanted(&self.peers);
-        let has_changed = is_first || count != self.wanted;
-        self.wanted = count;
+        let has_changed = self.wanted.replace(count) != Some(count);
         let sources = self.config.sources.iter().filter(|_| has_changed);
         let others = sources.copied().filter(|source| Some(*source) != answered);
         let want = |source| Output::WantCandidates { source, count };

@@ -42,6 +42,9 @@ pub const MAX_FRAME: usize = 0xff_ffff;
 
 /// The largest payload, decompressed: 16 MiB less one byte, as go-ethereum has it. Without it, 1
 /// MiB of snappy could become 20 MiB of memory.
+///
+/// Random data does not compress, and snappy adds about 800 bytes to 16 MiB of it: a message of
+/// this size that cannot be compressed by as much ends the connection, as no frame can hold it.
 pub const MAX_PAYLOAD: usize = 0xff_ffff;
 
 /// The largest frame until Hello has been received: a stranger costs no more memory than this.

@@ -1,8 +1,8 @@
 //! A store that forgets: for tests, and for servers without a data directory.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use peerage_discovery::store::Shelf;
+use peerage_discovery::store::{ListFull, Shelf};
 use peerage_machine::Random;
 use peerage_node::{Node, NodeId};
 
@@ -12,13 +12,12 @@ use super::{Bounds, Known, List, NodeStore, SeedNode, StoreError, StoreOp};
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     shelf: Shelf,
-    lists: BTreeMap<(List, NodeId), Node>,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new(bounds: Bounds) -> Self {
-        Self { shelf: Shelf::new(bounds), lists: BTreeMap::new() }
+        Self { shelf: Shelf::new(bounds) }
     }
 }
 
@@ -55,23 +54,16 @@ impl NodeStore for MemoryStore {
     }
 
     fn listed(&self, list: List) -> Result<Vec<Node>, StoreError> {
-        let range = (list, NodeId([0; 32]))..=(list, NodeId([0xff; 32]));
-        Ok(self.lists.range(range).map(|(_, node)| node.clone()).collect())
+        Ok(self.shelf.listed(list).cloned().collect())
     }
 
     fn add_listed(&mut self, list: List, node: &Node) -> Result<bool, StoreError> {
-        let key = (list, node.id());
-        let is_new = !self.lists.contains_key(&key);
-        if is_new && self.listed(list)?.len() >= List::MAX {
-            return Err(StoreError::ListFull);
-        }
         // Through its text, as a node comes back from a file.
         let node = node.to_string().parse().expect("because a node parses as it prints");
-        self.lists.insert(key, node);
-        Ok(is_new)
+        self.shelf.add_listed(list, node).map_err(|ListFull| StoreError::ListFull)
     }
 
     fn remove_listed(&mut self, list: List, id: &NodeId) -> Result<bool, StoreError> {
-        Ok(self.lists.remove(&(list, *id)).is_some())
+        Ok(self.shelf.remove_listed(list, id))
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::Machine as _;
 use peerage_peering::{
-    ACCEPT_PAUSE, NamesInput, NamesOutput, Peer, Race, RaceInput, RaceOutput, Source, UNJUDGED,
+    ACCEPT_PAUSE, NamesInput, Peer, Race, RaceInput, RaceOutput, Source, UNJUDGED,
     envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
 };
 
@@ -124,13 +124,10 @@ impl Node {
     }
 
     pub(super) fn drain_names(&mut self, io: &mut Io<'_>) {
-        while let Some(output) = self.names.poll_output() {
-            match output {
-                NamesOutput::Ask { resolve, host } => io.resolve(question::peering(resolve), &host),
-                NamesOutput::Resolved { resolve, addresses } => {
-                    self.input(io, Input::Resolved { resolve, addresses });
-                }
-            }
+        while let Some((resolve, addresses)) =
+            question::poll_resolved(&mut self.names, io, question::peering)
+        {
+            self.input(io, Input::Resolved { resolve, addresses });
         }
         if let Some(due) = self.names.poll_timeout() {
             io.wake_by(token::HOUSE, due);

@@ -3,14 +3,14 @@
 //! Nobody sees the disk but its node, so it needs no alarms: whatever was due has been done before
 //! anything else is told to it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use peerage_discovery::{
     SeedNode, StoreOp,
     store::{Batch, Input, Keeping, Output, Shelf, Step},
 };
 use peerage_machine::{Instant, Machine as _, Now, Random, Seed};
-use peerage_node::{List, Node, NodeId};
+use peerage_node::{List, Node};
 
 use crate::world::Crash;
 
@@ -21,13 +21,8 @@ const FLUSH: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(crate) struct NodeDb {
     shelf: Shelf,
-    /// What the user has listed.
-    lists: Lists,
     state: State,
 }
-
-/// Each bounded by [`List::MAX`].
-type Lists = BTreeMap<List, BTreeMap<NodeId, Node>>;
 
 /// ```text
 ///           the node starts
@@ -61,8 +56,7 @@ impl NodeDb {
         let mut open = Open { keeping, random, writing: None };
         open.tell(now, Input::WantSeeds);
         // Read at once: the system has had the file in memory since it was checked.
-        let seeds =
-            open.writing.take().map(|(_, batch)| write(&mut self.shelf, &mut self.lists, batch));
+        let seeds = open.writing.take().map(|(_, batch)| write(&mut self.shelf, batch));
         open.tell(now, Input::Written);
         self.state = State::Open(Box::new(open));
         seeds.unwrap_or_default()
@@ -81,23 +75,23 @@ impl NodeDb {
     /// Something is to be kept.
     pub(super) fn tell(&mut self, now: Now, input: Input) {
         if let State::Open(open) = &mut self.state {
-            open.catch_up(now, &mut self.shelf, &mut self.lists);
+            open.catch_up(now, &mut self.shelf);
             open.tell(now, input);
         }
     }
 
     /// The nodes that the user has put on a list, as far as that was written.
     pub(super) fn listed(&self, list: List) -> Vec<Node> {
-        self.lists.get(&list).into_iter().flat_map(BTreeMap::values).cloned().collect()
+        self.shelf.listed(list).cloned().collect()
     }
 
     /// The node stops: everything is written.
     pub(super) fn close(&mut self, now: Now) {
         if let State::Open(mut open) = std::mem::take(&mut self.state) {
-            open.catch_up(now, &mut self.shelf, &mut self.lists);
+            open.catch_up(now, &mut self.shelf);
             open.tell(now, Input::Stop);
             while let Some((_, batch)) = open.writing.take() {
-                write(&mut self.shelf, &mut self.lists, batch);
+                write(&mut self.shelf, batch);
                 open.tell(now, Input::Written);
             }
         }
@@ -107,9 +101,9 @@ impl NodeDb {
     /// else the system has all of it.
     pub(super) fn crash(&mut self, now: Now, how: Crash) {
         if let State::Open(mut open) = std::mem::take(&mut self.state) {
-            open.catch_up(now, &mut self.shelf, &mut self.lists);
+            open.catch_up(now, &mut self.shelf);
             if let (Crash::Process, Some((_, batch))) = (how, open.writing) {
-                write(&mut self.shelf, &mut self.lists, batch);
+                write(&mut self.shelf, batch);
             }
         }
     }
@@ -122,14 +116,14 @@ impl NodeDb {
 
 impl Open {
     /// Does everything that was due until now, at its time.
-    fn catch_up(&mut self, now: Now, shelf: &mut Shelf, lists: &mut Lists) {
+    fn catch_up(&mut self, now: Now, shelf: &mut Shelf) {
         let at = |due: Instant| {
             let ago = now.mono.saturating_since(due);
             Now { mono: due, unix: now.unix.saturating_sub(ago) }
         };
         loop {
             if let Some((until, batch)) = self.writing.take_if(|(until, _)| *until <= now.mono) {
-                write(shelf, lists, batch);
+                write(shelf, batch);
                 self.tell(at(until), Input::Written);
             } else if let Some(due) = self.keeping.poll_timeout().filter(|due| *due <= now.mono) {
                 self.keeping.handle_timeout(at(due));
@@ -157,7 +151,7 @@ impl Open {
 }
 
 /// Carries out a batch: the seeds, if they were asked for.
-fn write(shelf: &mut Shelf, lists: &mut Lists, batch: Batch) -> Vec<SeedNode> {
+fn write(shelf: &mut Shelf, batch: Batch) -> Vec<SeedNode> {
     let now = batch.unix;
     let mut seeds = Vec::new();
     for step in batch.steps {
@@ -167,15 +161,9 @@ fn write(shelf: &mut Shelf, lists: &mut Lists, batch: Batch) -> Vec<SeedNode> {
             Step::Seeds { max_age, count, mut random } => {
                 seeds = shelf.seeds(now, max_age, count, &mut random);
             }
-            Step::AddListed { list, node } => {
-                let nodes = lists.entry(list).or_default();
-                if nodes.len() < List::MAX || nodes.contains_key(&node.id()) {
-                    nodes.insert(node.id(), *node);
-                }
-            }
-            Step::RemoveListed { list, id } => {
-                lists.entry(list).or_default().remove(&id);
-            }
+            // One that is too many is not kept.
+            Step::AddListed { list, node } => drop(shelf.add_listed(list, *node)),
+            Step::RemoveListed { list, id } => drop(shelf.remove_listed(list, &id)),
         }
     }
     seeds

@@ -12,7 +12,7 @@ use peerage_discovery::{
 use peerage_machine::{Instant, Machine as _, Now, Random, Seed};
 use peerage_node::{Node as Named, SelfDescription};
 use peerage_peering::{
-    Names, NamesInput, NamesOutput, Source,
+    Names, NamesInput, Source,
     envelope::{Input, LocateId},
 };
 
@@ -50,9 +50,7 @@ impl Discovery {
             to_peering: Way::default(),
         }
     }
-}
 
-impl Discovery {
     pub(super) fn on_timeout(&mut self, now: Now) {
         self.names.handle_timeout(now);
         self.endpoint.handle_timeout(now);
@@ -64,15 +62,10 @@ impl Discovery {
 
     /// What the machine wants next, once it has been told of all names that are resolved.
     fn poll_output(&mut self, io: &mut Io<'_>) -> Option<Output> {
-        while let Some(output) = self.names.poll_output() {
-            match output {
-                NamesOutput::Ask { resolve, host } => {
-                    io.resolve(question::discovery(resolve), &host);
-                }
-                NamesOutput::Resolved { resolve: id, addresses } => {
-                    self.endpoint.handle_input(io.now(), Told::NameResolved { id, addresses });
-                }
-            }
+        while let Some((id, addresses)) =
+            question::poll_resolved(&mut self.names, io, question::discovery)
+        {
+            self.endpoint.handle_input(io.now(), Told::NameResolved { id, addresses });
         }
         self.endpoint.poll_output()
     }

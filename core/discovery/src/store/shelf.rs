@@ -8,7 +8,7 @@ use std::{
 };
 
 use peerage_machine::Random;
-use peerage_node::NodeId;
+use peerage_node::{List, Node, NodeId};
 
 use super::{
     Bounds, Known, SeedNode, StoreOp,
@@ -25,7 +25,14 @@ pub struct Shelf {
     /// One for each row.
     ranks: BTreeSet<Rank>,
     seq: Option<u64>,
+    /// Each list bounded by [`List::MAX`].
+    lists: BTreeMap<(List, NodeId), Node>,
 }
+
+/// A list has all the nodes that it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a list of nodes has at most {} entries", List::MAX)]
+pub struct ListFull;
 
 impl Shelf {
     /// An empty one.
@@ -59,6 +66,32 @@ impl Shelf {
     /// Everything that is kept of one node.
     pub fn known(&self, id: &NodeId) -> Option<Known> {
         self.rows.get(id).map(Row::known)
+    }
+
+    /// The nodes of a list, by id.
+    pub fn listed(&self, list: List) -> impl Iterator<Item = &Node> {
+        let range = (list, NodeId([0; 32]))..=(list, NodeId([0xff; 32]));
+        self.lists.range(range).map(|(_, node)| node)
+    }
+
+    /// Puts a node on a list, or changes what is known of it there. Whether it is new.
+    ///
+    /// # Errors
+    ///
+    /// If it is new, and the list has [`List::MAX`] nodes.
+    pub fn add_listed(&mut self, list: List, node: Node) -> Result<bool, ListFull> {
+        let key = (list, node.id());
+        let is_new = !self.lists.contains_key(&key);
+        if is_new && self.listed(list).count() >= List::MAX {
+            return Err(ListFull);
+        }
+        self.lists.insert(key, node);
+        Ok(is_new)
+    }
+
+    /// Takes a node off a list. Whether it was there.
+    pub fn remove_listed(&mut self, list: List, id: &NodeId) -> bool {
+        self.lists.remove(&(list, *id)).is_some()
     }
 
     /// The sequence number of our own record that was written last.

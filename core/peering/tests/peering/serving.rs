@@ -13,6 +13,17 @@ fn small() -> Limits {
 
 /// TestServerAtCap, TestServerPeerLimits: rows C2, S6, T1.
 #[test]
+fn what_is_kept_of_an_earlier_run_yields_to_what_is_said_now() {
+    let now = config(limits()).with_static_nodes(vec![node_at(11, "10.9.9.9:1")]);
+    let mut world = World::new(now.with_kept(vec![node(11), node(12)], vec![id(13)]));
+    world.act(&Wait);
+    world.advance(0);
+    let statics: Vec<_> = world.server.statics().map(|it| it.node.clone()).collect();
+    assert!(statics.contains(&node_at(11, "10.9.9.9:1")) && statics.contains(&node(12)));
+    assert_eq!((statics.len(), world.server.trusted().contains(&id(13))), (2, true));
+}
+
+#[test]
 fn what_the_user_lists_at_run_time_is_to_be_kept_and_what_is_taken_off_forgotten() {
     let mut world = World::new(config(limits()));
     for what in [AddStatic(11), AddTrusted(12), RemoveStatic(11), RemoveTrusted(12)] {

@@ -1,4 +1,5 @@
-//! The questions of a node for names, as their numbers: even ones of peering, odd ones of discovery.
+//! The questions of a node for names, as their numbers: even ones of peering, odd ones of
+//! discovery.
 
 use std::net::IpAddr;
 

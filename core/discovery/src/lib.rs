@@ -23,9 +23,11 @@ mod limiter;
 mod lookup;
 mod own_record;
 mod revalidation;
+mod rlp;
 pub mod store;
 mod table;
 pub mod v4;
+pub mod v5;
 mod vote;
 mod walk;
 

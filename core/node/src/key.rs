@@ -116,6 +116,15 @@ impl SecretKey {
         }
     }
 
+    /// The point `self * other` in its compressed SEC1 form: the Diffie-Hellman secret of discovery
+    /// v5, 33 bytes.
+    pub fn agree_point(&self, other: &PublicKey) -> [u8; 33] {
+        match self.crypto {
+            Crypto::Real => agree_point(&self.secret, other),
+            Crypto::StandIn => crypto::agree_point(&self.public, other),
+        }
+    }
+
     /// Signs a 32-byte digest (RFC 6979, deterministic), so that the signer can be recovered.
     pub fn sign(&self, digest: &[u8; 32]) -> RecoverableSignature {
         match self.crypto {
@@ -246,6 +255,11 @@ impl RecoverableSignature {
         self.0
     }
 
+    /// `r` and `s`, without what the signer is recovered by.
+    pub fn to_rs(self) -> [u8; 64] {
+        *self.0.first_chunk().expect("because 64 bytes are fewer than 65")
+    }
+
     /// The key that made this signature over `digest`.
     pub fn recover(&self, digest: &[u8; 32]) -> Result<PublicKey, KeyError> {
         let id = RecoveryId::try_from(i32::from(self.0[64])).map_err(|_| KeyError::Signature)?;
@@ -315,6 +329,16 @@ fn agree(secret: &secp256k1::SecretKey, other: &PublicKey) -> [u8; 32] {
     x
 }
 
+fn agree_point(secret: &secp256k1::SecretKey, other: &PublicKey) -> [u8; 33] {
+    let mut point = ecdh::shared_secret_point(&other.0, secret);
+    let mut compressed = [0; 33];
+    // The sign of y, as SEC1 has it.
+    compressed[0] = 2 | point[63] & 1;
+    compressed[1..].copy_from_slice(&point[..32]);
+    point.zeroize();
+    compressed
+}
+
 fn sign(secret: &secp256k1::SecretKey, digest: &[u8; 32]) -> RecoverableSignature {
     let signature = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(*digest), secret);
     let (id, rs) = signature.serialize_compact();
@@ -354,6 +378,19 @@ mod tests {
             hex::encode(a.agree(b.public())),
             "167ccc13ac5e8a26b131c3446030c60fbfac6aa8e31149d0869f93626a4cdf62"
         );
+    }
+
+    #[test]
+    fn the_agreement_vector_of_discovery_v5_holds() {
+        let secret: SecretKey =
+            "fb757dc581730490a1d7a00deea65e9b1936924caaea8f44d476014856b68736".parse().unwrap();
+        let public = hex::decode("039961e4c2356d61bedb83052c115d311acb3a96f5777296dcf297351130266231");
+        let public = PublicKey::from_sec1(&public.unwrap()).unwrap();
+        assert_eq!(
+            hex::encode(secret.agree_point(&public)),
+            "033b11a2a1f214567e1537ce5e509ffd9b21373247f2a3ff6841f4976f53165e7e"
+        );
+        assert_eq!(key(1).agree_point(key(2).public()), key(2).agree_point(key(1).public()));
     }
 
     #[test]

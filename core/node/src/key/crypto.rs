@@ -61,6 +61,12 @@ pub(super) fn agree(ours: &PublicKey, theirs: &PublicKey) -> [u8; 32] {
     std::array::from_fn(|i| ours[i] ^ theirs[i])
 }
 
+/// What stands in for the point of an agreement: the same at both ends.
+pub(super) fn agree_point(ours: &PublicKey, theirs: &PublicKey) -> [u8; 33] {
+    let (ours, theirs) = (ours.to_compressed(), theirs.to_compressed());
+    std::array::from_fn(|i| ours[i] ^ theirs[i])
+}
+
 fn mask(bytes: &[u8; 64], digest: &[u8; 32]) -> [u8; 64] {
     std::array::from_fn(|i| bytes[i] ^ digest[i % 32])
 }
@@ -81,7 +87,7 @@ mod tests {
     }
 
     fn rs(signature: RecoverableSignature) -> [u8; 64] {
-        *signature.to_bytes().first_chunk().unwrap()
+        signature.to_rs()
     }
 
     #[test]
@@ -109,6 +115,7 @@ mod tests {
     fn both_ends_agree_statically_and_with_ephemeral_keys() {
         let (a, b, c) = (stand_in(1), stand_in(2), stand_in(3));
         assert_eq!(a.agree(b.public()), b.agree(a.public()));
+        assert_eq!(a.agree_point(b.public()), b.agree_point(a.public()));
         assert_ne!(a.agree(b.public()), a.agree(c.public()));
         let mut random = Random::from_seed([1; 32]);
         let (ea, eb) = (a.ephemeral(&mut random), b.ephemeral(&mut random));

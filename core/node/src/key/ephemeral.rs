@@ -5,7 +5,7 @@ use std::fmt;
 use peerage_machine::Random;
 use secp256k1::SECP256K1;
 
-use super::{KeyError, PublicKey, RecoverableSignature, agree, crypto, draw, sign};
+use super::{KeyError, PublicKey, RecoverableSignature, agree, agree_point, crypto, draw, sign};
 
 /// A secret key made for one handshake. Unlike [`SecretKey`](super::SecretKey) it derives its
 /// public key only when asked to, since that is a curve multiplication which not every handshake
@@ -55,6 +55,15 @@ impl EphemeralKey {
         }
     }
 
+    /// The point `self * other` in its compressed SEC1 form: the Diffie-Hellman secret of discovery
+    /// v5, 33 bytes.
+    pub fn agree_point(&self, other: &PublicKey) -> [u8; 33] {
+        match &self.0 {
+            Scheme::Real(secret) => agree_point(secret, other),
+            Scheme::StandIn(own) => crypto::agree_point(own, other),
+        }
+    }
+
     /// Signs a 32-byte digest (RFC 6979, deterministic), so that the signer can be recovered.
     pub fn sign(&self, digest: &[u8; 32]) -> RecoverableSignature {
         match &self.0 {
@@ -91,6 +100,7 @@ mod tests {
         let other = SecretKey::from_bytes(&[5; 32]).unwrap();
         assert_eq!(ephemeral.public(), *secret.public());
         assert_eq!(ephemeral.agree(other.public()), secret.agree(other.public()));
+        assert_eq!(ephemeral.agree_point(other.public()), secret.agree_point(other.public()));
         assert_eq!(ephemeral.sign(&[7; 32]), secret.sign(&[7; 32]));
         assert_eq!(format!("{ephemeral:?}"), "EphemeralKey(..)");
     }

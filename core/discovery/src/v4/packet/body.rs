@@ -5,7 +5,8 @@
 
 use alloy_rlp::{Decodable, Encodable, Error, Header, Result};
 
-use super::{Endpoint, MAX_PACKET_SIZE, Neighbor, Target, Token, endpoint::encode_list};
+use super::{Endpoint, Neighbor, Target, Token};
+use crate::rlp::{open_list, skip, take_item, with_list};
 
 /// The protocol version that is written into a [`Ping`]. That of others is not looked at.
 const VERSION: u8 = 4;
@@ -173,29 +174,8 @@ impl EnrResponse {
     pub(super) fn decode(content: &[u8]) -> Result<Self> {
         let mut list = open_list(content)?;
         let token = Token::decode(&mut list)?;
-        let record = list;
-        skip(&mut list)?;
-        Ok(Self { token, record: record[..record.len() - list.len()].to_vec() })
+        Ok(Self { token, record: take_item(&mut list)?.to_vec() })
     }
-}
-
-/// The payload of the list that `content` begins with.
-fn open_list(mut content: &[u8]) -> Result<&[u8]> {
-    Header::decode_bytes(&mut content, true)
-}
-
-/// Writes what `fill` writes as a list.
-fn with_list(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    let mut payload = Vec::with_capacity(MAX_PACKET_SIZE);
-    fill(&mut payload);
-    encode_list(&payload, out);
-}
-
-/// Passes over one item of any kind.
-fn skip(rest: &mut &[u8]) -> Result<()> {
-    let header = Header::decode(rest)?;
-    *rest = &rest[header.payload_length..];
-    Ok(())
 }
 
 fn encode_seq(seq: Option<u64>, out: &mut Vec<u8>) {

@@ -1,9 +1,11 @@
 //! Endpoints as packets write them, and the nodes that neighbors are told as.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use alloy_rlp::{Decodable, Encodable, Error, Header, Result};
 use peerage_node::{Node, PublicKey};
+
+use crate::rlp::{decode_ip, encode_ip, encode_list};
 
 /// An address and two ports, `[ip, udp, tcp]`. Nothing is checked: what is said need not be true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,11 +44,7 @@ impl Endpoint {
     }
 
     fn encode_fields(&self, out: &mut Vec<u8>) {
-        match self.ip {
-            Some(IpAddr::V4(ip)) => ip.octets().as_slice().encode(out),
-            Some(IpAddr::V6(ip)) => ip.octets().as_slice().encode(out),
-            None => [].as_slice().encode(out),
-        }
+        encode_ip(self.ip, out);
         self.udp.encode(out);
         self.tcp.encode(out);
     }
@@ -98,18 +96,4 @@ impl Neighbor {
         let key = key.try_into().map_err(|_| Error::UnexpectedLength)?;
         Ok(Self { endpoint, key })
     }
-}
-
-/// Writes `payload` as a list.
-pub(super) fn encode_list(payload: &[u8], out: &mut Vec<u8>) {
-    Header { list: true, payload_length: payload.len() }.encode(out);
-    out.extend_from_slice(payload);
-}
-
-/// An address of any number of bytes; only 4 and 16 are one.
-fn decode_ip(rest: &mut &[u8]) -> Result<Option<IpAddr>> {
-    let bytes = Header::decode_bytes(rest, false)?;
-    let v4 = || <[u8; 4]>::try_from(bytes).ok().map(|octets| Ipv4Addr::from(octets).into());
-    let v6 = || <[u8; 16]>::try_from(bytes).ok().map(|octets| Ipv6Addr::from(octets).into());
-    Ok(v4().or_else(v6).map(|ip: IpAddr| ip.to_canonical()))
 }

@@ -140,7 +140,7 @@ fn odd_endpoints_are_read_as_far_as_they_make_sense() {
         ip.as_slice().encode(&mut payload);
         0x1234_u16.encode(&mut payload);
         let mut list = Vec::new();
-        endpoint::encode_list(&payload, &mut list);
+        crate::rlp::encode_list(&payload, &mut list);
         let expected = Endpoint { ip: expected.map(|ip| ip.parse().unwrap()), udp: 0x1234, tcp: 0 };
         assert_eq!(Endpoint::decode(&mut list.as_slice()), Ok(expected));
     }
@@ -258,7 +258,7 @@ proptest! {
         junk.as_slice().encode(&mut payload);
         encode_empty_list(&mut payload);
         let mut longer = bytes[..HEAD_SIZE].to_vec();
-        endpoint::encode_list(&payload, &mut longer);
+        crate::rlp::encode_list(&payload, &mut longer);
         longer.extend_from_slice(&junk);
         prop_assume!(longer.len() <= MAX_PACKET_SIZE);
         prop_assert_eq!(resealed(&longer, |_| ()), Ok(packet));

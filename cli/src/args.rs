@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use peerage::{Capability, CapabilityName, NetList, NetListError, Node, NodeId};
+use peerage::{Capability, CapabilityName, NetList, NetListError, Node, NodeId, Version};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// The port of devp2p nodes, where nothing else is said.
@@ -71,7 +71,7 @@ pub(crate) struct UdpAt(pub(crate) SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "say where discovery listens as IP:PORT, such as 0.0.0.0:30303 or [::]:30303, or as :PORT; \
-     leave it out with no-discovery"
+     leave it out with discovery none"
 )]
 pub(crate) struct UdpError;
 
@@ -80,6 +80,34 @@ impl FromStr for UdpAt {
 
     fn from_str(text: &str) -> Result<Self, UdpError> {
         text.parse::<ListenAt>().ok().and_then(ListenAt::address).map(Self).ok_or(UdpError)
+    }
+}
+
+/// Which versions of discovery to speak: `v4`, `v5`, both with a comma, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Versions(pub(crate) Vec<Version>);
+
+/// The text is no list of versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("say which versions of discovery to speak as v4, v5, v4,v5 or none")]
+pub(crate) struct VersionsError;
+
+impl FromStr for Versions {
+    type Err = VersionsError;
+
+    fn from_str(text: &str) -> Result<Self, VersionsError> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let version = |word: &str| match word {
+            "v4" => Ok(Version::V4),
+            "v5" => Ok(Version::V5),
+            _ => Err(VersionsError),
+        };
+        let mut versions: Vec<Version> = text.split(',').map(version).collect::<Result<_, _>>()?;
+        versions.sort();
+        versions.dedup();
+        Ok(Self(versions))
     }
 }
 
@@ -309,6 +337,19 @@ mod tests {
         assert_eq!(address(":1"), Ok("0.0.0.0:1".parse().unwrap()));
         for wrong in ["none", "", "30303", "localhost:1"] {
             assert_eq!(address(wrong), Err(UdpError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn versions_are_named_with_commas_between_them_or_not_at_all() {
+        let versions = |text: &str| text.parse::<Versions>().map(|it| it.0);
+        assert_eq!(versions("v5"), Ok(vec![Version::V5]));
+        for both in ["v4,v5", "v5,v4", "v4,v5,v4"] {
+            assert_eq!(versions(both), Ok(vec![Version::V4, Version::V5]));
+        }
+        assert_eq!(versions("none"), Ok(Vec::new()));
+        for wrong in ["", "v6", "v4 v5", "v4,", "none,v4", "V4"] {
+            assert_eq!(versions(wrong), Err(VersionsError), "{wrong}");
         }
     }
 

@@ -7,3 +7,4 @@ pub(crate) mod lookup;
 pub(crate) mod ping;
 pub(crate) mod run;
 pub(crate) mod sim;
+pub(crate) mod talk;

@@ -7,9 +7,10 @@ use crate::{
         devnet::DevnetError,
         enr::EnrError,
         lookup::LookupError,
-        ping::{PingError, v4::PingV4Error},
+        ping::{PingError, udp::PingUdpError},
         run::config::ConfigError,
         sim::SimError,
+        talk::TalkError,
     },
     key_file::KeyFileError,
 };
@@ -40,7 +41,7 @@ pub(crate) enum Failure {
     Ping(#[from] PingError),
     /// The node did not answer over UDP.
     #[error(transparent)]
-    PingV4(#[from] PingV4Error),
+    PingUdp(#[from] PingUdpError),
     /// The runtime or the signal handlers could not be set up.
     #[error("the operating system refuses what a server needs: {0}")]
     Runtime(#[source] io::Error),
@@ -50,6 +51,9 @@ pub(crate) enum Failure {
     /// The server could not start.
     #[error(transparent)]
     Start(#[from] peerage::StartError),
+    /// The node did not answer a TALKREQ.
+    #[error(transparent)]
+    Talk(#[from] TalkError),
 }
 
 impl Failure {

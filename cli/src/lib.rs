@@ -57,6 +57,7 @@ enum Command {
     Ping(commands::ping::Ping),
     Run(commands::run::Run),
     Sim(commands::sim::Sim),
+    Talk(commands::talk::Talk),
 }
 
 impl Command {
@@ -69,6 +70,7 @@ impl Command {
             Self::Ping(ping) => ping.run(),
             Self::Run(run) => run.run(),
             Self::Sim(sim) => sim.run(),
+            Self::Talk(talk) => talk.run(),
         }
     }
 }

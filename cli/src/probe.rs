@@ -2,19 +2,22 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use peerage::{Node, SecretKey, Server};
+use peerage::{Node, SecretKey, Server, Version};
 
 use crate::failure::Failure;
 
-/// Starts it, where it can reach at least the first of `nodes`; it knows `bootnodes` from the
-/// start.
+/// Starts it by this version of discovery, where it can reach at least the first of `nodes`; it
+/// knows `bootnodes` from the start.
 pub(crate) async fn start(
     key: SecretKey,
+    version: Version,
     nodes: &[Node],
     bootnodes: &[Node],
 ) -> Result<Server, Failure> {
-    let mut builder =
-        Server::builder(key).dialing(false).discovery_listen(any_address(nodes.first()));
+    let mut builder = Server::builder(key)
+        .dialing(false)
+        .discovery_listen(any_address(nodes.first()))
+        .discovery_versions([version]);
     for node in bootnodes {
         builder = builder.bootnode(node.clone());
     }

@@ -92,7 +92,7 @@ fn ping_v4_of_a_running_node_shows_its_record_to_people_too() {
 fn without_discovery_there_is_no_udp_socket_and_no_table() {
     let dir = tempfile::tempdir().unwrap();
     let (_boot_dir, boot) = boot_node();
-    let mut node = Node::start(dir.path(), ["--no-discovery", "--bootnodes", &boot.enode()]);
+    let mut node = Node::start(dir.path(), ["--discovery", "none", "--bootnodes", &boot.enode()]);
     assert_eq!(node.started["discovery"], Value::Null);
     node.signal("USR1");
     let table = node.event("table");
@@ -157,7 +157,7 @@ fn a_boot_node_can_be_described_in_a_file_and_flags_name_its_address() {
     let (_other_dir, other) = boot_node();
     let file = dir.path().join("node.toml");
     let content = format!(
-        "bootnode = true\nno-discovery = false\nbootnodes = [\"{0},{0}\"]\ndiscovery-listen = \":0\"\n",
+        "bootnode = true\ndiscovery = \"v4,v5\"\nbootnodes = [\"{0},{0}\"]\ndiscovery-listen = \":0\"\n",
         other.enode()
     );
     fs::write(&file, content).unwrap();

@@ -55,7 +55,7 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         (&["run", "--bootnodes", &two], 2, "the public key has 52 hexadecimal digits; it must have 128"),
         (&["run", "--discovery-listen", "none"], 2, "say where discovery listens as IP:PORT"),
         (&["run", "--bootnode", ENODE], 2, "boot nodes are named with --bootnodes NODE"),
-        (&["run", "--bootnode", "--no-discovery"], 2, "leave out no-discovery, or bootnode"),
+        (&["run", "--bootnode", "--discovery", "none"], 2, "leave out discovery none, or bootnode"),
         (&["run", "--bootnode", "--static", ENODE], 2, "leave out static, or bootnode"),
         (&["run", "--bootnode", "--echo", "demo/1/4"], 2, "leave out echo, or bootnode"),
         (&["run", "--bootnode", "--listen", "none"], 2, "name one with listen or discovery-listen"),
@@ -107,7 +107,7 @@ fn every_mistake_gets_its_exit_code_and_a_sentence_that_helps() {
         ("bootnodes = [\"me\"]\n", "line 1: a node is named by"),
         ("bootnode = \"me\"\n", "line 1: invalid type"),
         ("discovery-listen = \"none\"\n", "line 1: say where discovery listens"),
-        ("bootnode = true\nno-discovery = true\n", "leave out no-discovery, or bootnode"),
+        ("bootnode = true\ndiscovery = \"none\"\n", "leave out discovery none, or bootnode"),
     ];
     for (content, sentence) in files {
         config(content);

@@ -20,13 +20,14 @@ use tokio::{
 
 use crate::{
     dialer::{Dialer, TcpDialer},
-    discovery::DiscoveryConfig,
+    discovery::{DiscoveryConfig, Version},
     error::StartError,
     events::{self, Event, Events},
     protocol::{MAX_PROTOCOL_LENGTH, Protocol},
     server::Server,
     start::{Plan, start},
     store::{DataDir, List, MemoryStore, NodeStore, RedbStore, StoreError, StoreOp},
+    talk::{self, TalkHandler, TalkRequest},
     tasks::{
         clock::Clock,
         discovery::{self, Socket},
@@ -53,6 +54,7 @@ pub struct Builder {
     dialing: bool,
     discovery: DiscoveryConfig,
     discovers: Discovers,
+    talk_handlers: Vec<(Vec<u8>, TalkHandler)>,
     net_restrict: Option<NetList>,
     client_name: String,
     data_dir: Option<PathBuf>,
@@ -86,6 +88,7 @@ impl Builder {
             dialing: true,
             discovery: DiscoveryConfig::default(),
             discovers: Discovers::IfListening,
+            talk_handlers: Vec::new(),
             net_restrict: None,
             client_name: default_client_name(),
             data_dir: None,
@@ -151,6 +154,22 @@ impl Builder {
     pub fn discovery_listen(mut self, address: SocketAddr) -> Self {
         self.discovery.listen = Some(address);
         self.want_discovery()
+    }
+
+    /// Speaks these versions of discovery only: see [`DiscoveryConfig::versions`].
+    pub fn discovery_versions(mut self, versions: impl IntoIterator<Item = Version>) -> Self {
+        self.discovery.versions = versions.into_iter().collect();
+        self.want_discovery()
+    }
+
+    /// Answers TALKREQs of a protocol from the start on: see [`Server::set_talk_handler`].
+    pub fn talk_handler<F, A>(mut self, protocol: impl Into<Vec<u8>>, answer: F) -> Self
+    where
+        F: Fn(TalkRequest) -> A + Send + Sync + 'static,
+        A: Future<Output = Vec<u8>> + Send + 'static,
+    {
+        self.talk_handlers.push((protocol.into(), talk::handler(answer)));
+        self
     }
 
     /// Discovers nobody and cannot be discovered, whatever else is said of discovery before or
@@ -241,8 +260,17 @@ impl Builder {
         // Mistakes in attributes come before those in addresses, which may be nobody's fault.
         let seq = peerage_discovery::store::last_seq(kept.seq, clock.now());
         about.record(seq)?;
-        let Sockets { tcp, udp } =
-            Sockets::bind(self.listen, self.discovery.listen, self.discovers)?;
+        let discovers = match self.discovers {
+            // One that serves discovery only needs a version to serve.
+            Discovers::IfListening | Discovers::Yes if self.discovery.versions.is_empty() => {
+                Discovers::No
+            }
+            Discovers::Only if self.discovery.versions.is_empty() => {
+                return Err(StartError::NoVersion);
+            }
+            discovers => discovers,
+        };
+        let Sockets { tcp, udp } = Sockets::bind(self.listen, self.discovery.listen, discovers)?;
         let listen = tcp.as_ref().map(|(_, address)| *address);
         about.tcp = listen.into_iter().collect();
         about.udp = udp.iter().map(|(_, address)| *address).collect();
@@ -251,12 +279,16 @@ impl Builder {
         let (kept_static, kept_trusted) = (kept.static_nodes.clone(), kept.trusted.clone());
         let store = kept.state_seq(clock.now(), record.seq()).await?;
         let policy = Policy::default().with_net_restrict(self.net_restrict);
-        let mut config = peerage_discovery::Config::default();
+        let mut config =
+            peerage_discovery::Config::default().with_versions(&self.discovery.versions);
         config.bootnodes = self.discovery.bootnodes;
         config.policy = policy.clone();
         // The machine signs the same record again.
-        let discovery =
-            udp.map(|socket| discovery::Plan { socket: Socket::new(socket), config, about, seq });
+        let talk_handlers = self.talk_handlers;
+        let discovery = udp.map(|socket| {
+            let socket = Socket::new(socket);
+            discovery::Plan { socket, config, about, seq, talk_handlers }
+        });
 
         // A server without protocols is there for handshakes: nobody is useless to it.
         let require_shared_capability = !capabilities.is_empty();

@@ -4,12 +4,16 @@
 
 use std::net::SocketAddr;
 
-pub use peerage_discovery::{LookupResult, LookupStep, LookupTarget, PongInfo, TableEntry};
+pub use peerage_discovery::{
+    LookupResult, LookupStep, LookupTarget, PongInfo, TableEntry, Version,
+};
 use peerage_node::Node;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::talk::MAX_TALK_REQUEST;
+
 /// How a server discovers nodes. See [`Builder::discovery`](crate::Builder::discovery).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DiscoveryConfig {
     /// Nodes to ask first, and to come back to. One that cannot be reached, or whose name cannot be
@@ -19,12 +23,21 @@ pub struct DiscoveryConfig {
     /// [`Builder::listen`](crate::Builder::listen) with the port that it got, and, on a server that
     /// does not listen, any port of every IPv4 address.
     pub listen: Option<SocketAddr>,
+    /// The versions to speak, all of them at one port; all by default. None is as without
+    /// discovery.
+    pub versions: Vec<Version>,
 }
 
 impl DiscoveryConfig {
     /// Begins with these nodes.
     pub fn new(bootnodes: Vec<Node>) -> Self {
-        Self { bootnodes, listen: None }
+        Self { bootnodes, ..Self::default() }
+    }
+}
+
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self { bootnodes: Vec::new(), listen: None, versions: vec![Version::V4, Version::V5] }
     }
 }
 
@@ -38,9 +51,14 @@ pub enum DiscoveryError {
     /// The node has no UDP endpoint, or its name cannot be resolved.
     #[error("the node has no UDP endpoint: name it by an enr: record or an enode:// URL with one")]
     NoEndpoint,
-    /// The server runs without discovery.
+    /// The server runs without discovery, or without the version that was asked for.
     #[error("discovery is off: listen, or switch it on")]
     Off,
+    /// What is asked by TALKREQ is longer than a packet.
+    #[error(
+        "a request and the name of its protocol have at most {MAX_TALK_REQUEST} bytes together"
+    )]
+    RequestTooLong,
     /// The server has stopped, or discovery began anew before the answer was there.
     #[error("the server has stopped")]
     Stopped,

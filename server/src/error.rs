@@ -61,6 +61,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A server that is to serve discovery only speaks no version of it.
+    #[error("a server of discovery only needs a version of discovery: v4, v5 or both")]
+    NoVersion,
     /// Something listens on the port already.
     #[error(
         "port {} of {} is in use: stop the program that listens there, or listen on another port",

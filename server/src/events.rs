@@ -10,7 +10,7 @@ use peerage_peering::{
 use peerage_rlpx::{DisconnectReason, Fault};
 use tokio::sync::broadcast;
 
-use crate::info::PeerInfo;
+use crate::{discovery::Version, info::PeerInfo};
 
 /// How many events wait for a slow subscriber before it loses the oldest. A few hundred bytes each;
 /// a full mesh of 100 nodes that connects at once fits.
@@ -47,15 +47,19 @@ pub enum Event {
         /// What [`Server::local_node`](crate::Server::local_node) is from now on.
         node: Node,
     },
-    /// Discovery took a node into its table.
+    /// Discovery took a node into the table of a version.
     NodeAdded {
         /// The node.
         node: Node,
+        /// The version.
+        version: Version,
     },
-    /// Discovery dropped a node from its table.
+    /// Discovery dropped a node from the table of a version.
     NodeDropped {
         /// The node.
         id: NodeId,
+        /// The version.
+        version: Version,
     },
     /// A node became a peer, and its protocols started.
     PeerAdded {

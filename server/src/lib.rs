@@ -24,9 +24,11 @@ mod info;
 mod peer;
 mod ping;
 mod protocol;
+mod random_nodes;
 mod server;
 mod start;
 pub mod store;
+mod talk;
 mod tasks;
 
 pub use bytes::Bytes;
@@ -49,7 +51,7 @@ pub use channel::{Channel, MAX_PAYLOAD, Message, Receiver, SendError, Sender};
 pub use dialer::{BoxedStream, DialRequest, Dialed, Dialer, Direction, TcpDialer, Transport};
 pub use discovery::{
     DiscoveryConfig, DiscoveryError, Lookup, LookupResult, LookupStep, LookupTarget, PongInfo,
-    TableEntry,
+    TableEntry, Version,
 };
 pub use error::{ConnectError, StartError};
 pub use events::{Event, Events};
@@ -57,4 +59,6 @@ pub use info::{NodeInfo, PeerInfo};
 pub use peer::Peer;
 pub use ping::{PingAnswer, PingError, PingOptions, ping};
 pub use protocol::{BoxFuture, MAX_PROTOCOL_LENGTH, Protocol, ProtocolError};
+pub use random_nodes::{Nodes, RandomNodes};
 pub use server::Server;
+pub use talk::{MAX_TALK_REQUEST, MAX_TALK_RESPONSE, TalkRequest};

@@ -60,7 +60,11 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let (shown, local) = watch::channel(plan.node);
     let (commands, commanded) = mpsc::unbounded_channel();
     let (stopping, may_stop) = watch::channel(false);
-    let reach = |plan: &discovery::Plan| Reach { addr: plan.socket.address(), commands };
+    let reach = |plan: &discovery::Plan| Reach {
+        addr: plan.socket.address(),
+        versions: plan.config.versions(),
+        commands,
+    };
     let discovery = plan.discovery.as_ref().map(reach);
     let locating = discovery.as_ref().map(|reach| reach.commands.clone());
     let roster = Arc::new(Roster::default());

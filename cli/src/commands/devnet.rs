@@ -27,7 +27,12 @@ use self::{
     mesh::Mesh,
     show::Show,
 };
-use crate::{failure::Failure, key_file, log::LogArgs};
+use crate::{
+    args::{Versions, VersionsError},
+    failure::Failure,
+    key_file,
+    log::LogArgs,
+};
 
 /// How often progress is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
@@ -49,6 +54,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
   peerage devnet
   peerage devnet --nodes 20 --messages 1000 --size 4096
   peerage devnet --nodes 50 --messages 10
+  peerage devnet --discovery v5
   peerage devnet --nodes 3 --json | tail -n 1")]
 pub(crate) struct Devnet {
     /// How many servers, beside the boot node.
@@ -60,6 +66,9 @@ pub(crate) struct Devnet {
     /// The size of a message in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=8_388_608))]
     size: u32,
+    /// By which versions of discovery they find each other: v4, v5 or v4,v5.
+    #[arg(long, value_name = "VERSIONS", default_value = "v4,v5", value_parser = some_version)]
+    discovery: Versions,
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
@@ -129,6 +138,7 @@ impl Devnet {
         let filling = demo::filling(self.size as usize);
         let boot = Server::builder(key_file::random_key()?)
             .discovery_only()
+            .discovery_versions(self.discovery.0.iter().copied())
             .listen(ANY_PORT)
             .start()
             .await?;
@@ -147,6 +157,7 @@ impl Devnet {
             let server = Server::builder(key_file::random_key()?)
                 .listen(ANY_PORT)
                 .bootnode(boot.local_node())
+                .discovery_versions(self.discovery.0.iter().copied())
                 .limits(limits(self.nodes.into()))
                 .protocol(protocol)
                 .start()
@@ -187,6 +198,12 @@ impl Devnet {
         show.summary(&mesh, &peers, took)?;
         Ok(())
     }
+}
+
+/// The versions in `text`, of which there is at least one: else nobody finds anybody.
+fn some_version(text: &str) -> Result<Versions, VersionsError> {
+    text.parse::<Versions>()
+        .and_then(|it| if it.0.is_empty() { Err(VersionsError) } else { Ok(it) })
 }
 
 /// Room for every node as a peer, and as many places to dial from: whoever finds the other dials.

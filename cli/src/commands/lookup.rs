@@ -9,7 +9,9 @@ use std::{
 
 use clap::Args;
 use indicatif::MultiProgress;
-use peerage::{DiscoveryError, LookupResult, LookupTarget, Node, NodeId, SecretKey, Server};
+use peerage::{
+    DiscoveryError, LookupResult, LookupTarget, Node, NodeId, SecretKey, Server, Version,
+};
 use tokio::{runtime::Runtime, task::JoinSet, time::timeout};
 
 use self::show::Show;
@@ -20,14 +22,14 @@ use crate::{args::LookupFor, failure::Failure, key_file, log::LogArgs, probe};
 /// a second.
 const KEYS_TRIED: u64 = 4096;
 
-/// Walks the network from node to node, by discovery v4, and shows who is closest to a target.
+/// Walks the network from node to node, by discovery v4 or v5, and shows who is closest to a target.
 ///
 /// The exit code is 0 if anybody answered.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage lookup --bootnodes enode://…@203.0.113.7:30303
   peerage lookup enode://… --bootnodes enr:-IS4Q…,enr:-KG4Q…
-  peerage lookup 3b2a…e1 --bootnodes enode://…@203.0.113.7:30303 --json
+  peerage lookup 3b2a…e1 --v5 --bootnodes enode://…@203.0.113.7:30303 --json
 
 Events of --json, one per line: bootnode (id, ok, round_trip_ms), step (id, endpoint, found), and the
 last, result (target, found, closest of id, distance, enode, enr; queries, packets, ms)")]
@@ -38,6 +40,9 @@ pub(crate) struct Lookup {
     /// Whom to ask first: enode URL or node record (repeatable, or several with commas).
     #[arg(long, value_name = "NODE", value_delimiter = ',', required = true)]
     bootnodes: Vec<Node>,
+    /// Walk by discovery v5, instead of v4.
+    #[arg(long)]
+    v5: bool,
     /// The key to show, instead of one made for this once.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -86,6 +91,7 @@ impl Lookup {
         };
         let target = match &self.target {
             LookupFor::Node(node) => LookupTarget::Key(*node.public_key()),
+            LookupFor::Id(id) if self.v5 => LookupTarget::Id(*id),
             LookupFor::Id(id) => LookupTarget::Key(*key_near(id)?.public()),
             LookupFor::Random => LookupTarget::Random,
         };
@@ -100,7 +106,7 @@ impl Lookup {
         target: LookupTarget,
         mut show: Show,
     ) -> Result<(), Failure> {
-        let server = probe::start(key, &self.bootnodes, &self.bootnodes).await?;
+        let server = probe::start(key, self.version(), &self.bootnodes, &self.bootnodes).await?;
         let time = Duration::from_secs(self.timeout);
         let walked = timeout(time, self.look(&server, target, &mut show)).await;
         server.stop().await;
@@ -122,7 +128,7 @@ impl Lookup {
         show: &mut Show,
     ) -> Result<(LookupResult, Duration), Failure> {
         // Asked first, so that a mistake in a boot node shows as one.
-        if !ping_all(server, &self.bootnodes, show).await? {
+        if !ping_all(server, self.version(), &self.bootnodes, show).await? {
             return Err(LookupError::NoBootnode { asked: self.bootnodes.len() }.into());
         }
         let began = Instant::now();
@@ -132,6 +138,10 @@ impl Lookup {
         }
         let result = lookup.finish().await.map_err(LookupError::Discovery)?;
         Ok((result, began.elapsed()))
+    }
+
+    const fn version(&self) -> Version {
+        if self.v5 { Version::V5 } else { Version::V4 }
     }
 
     /// The id that is looked for, if it is one.
@@ -145,13 +155,18 @@ impl Lookup {
 }
 
 /// Pings all nodes at once, and tells discovery of those that answer. Whether any does.
-async fn ping_all(server: &Server, nodes: &[Node], show: &mut Show) -> Result<bool, Failure> {
+async fn ping_all(
+    server: &Server,
+    version: Version,
+    nodes: &[Node],
+    show: &mut Show,
+) -> Result<bool, Failure> {
     let mut pings: JoinSet<_> = nodes
         .iter()
         .cloned()
         .map(|node| {
             let server = server.clone();
-            async move { (server.ping_v4(node.clone()).await, node) }
+            async move { (server.ping_by(version, node.clone()).await, node) }
         })
         .collect();
     let mut any = false;

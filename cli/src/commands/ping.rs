@@ -1,12 +1,12 @@
 //! `peerage ping`: is a node there, and what does it say of itself?
 
-pub(crate) mod v4;
+pub(crate) mod udp;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use indicatif::MultiProgress;
-use peerage::{Fault, Node, PingAnswer, PingOptions};
+use peerage::{Fault, Node, PingAnswer, PingOptions, Version};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -22,19 +22,23 @@ use crate::{
 
 /// Connects to a node, and shows its Hello, how long a ping takes, or why it refuses us.
 ///
-/// With --v4, asks by discovery over UDP instead: how long a ping takes, and the node's current
-/// record. The exit code is 0 if the node gave its Hello, or answered the ping.
+/// With --v4 or --v5, asks by that version of discovery over UDP instead: how long a ping takes, and
+/// the node's current record. The exit code is 0 if the node gave its Hello, or answered the ping.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage ping enode://…@203.0.113.7:30303
   peerage ping enr:-IS4Q… --cap demo/1 --json
-  peerage ping --v4 enode://…@203.0.113.7:30303")]
+  peerage ping --v4 enode://…@203.0.113.7:30303
+  peerage ping --v5 enr:-IS4Q…")]
 pub(crate) struct Ping {
     /// The node: enode URL with its address, or node record.
     node: Node,
     /// Ask over UDP, by discovery v4: round trip, record and its sequence number.
     #[arg(long, conflicts_with = "capabilities")]
     v4: bool,
+    /// Ask over UDP, by discovery v5: round trip, record and its sequence number.
+    #[arg(long, conflicts_with_all = ["capabilities", "v4"])]
+    v5: bool,
     /// The key to show, instead of one made for this once.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -65,9 +69,14 @@ impl Ping {
             Some(path) => key_file::load(path)?,
             None => key_file::random_key()?,
         };
-        if self.v4 {
+        let version = match (self.v4, self.v5) {
+            (true, _) => Some(Version::V4),
+            (_, true) => Some(Version::V5),
+            _ => None,
+        };
+        if let Some(version) = version {
             let timeout = self.timeout();
-            let question = v4::Question { node: self.node, timeout, json: self.json };
+            let question = udp::Question { node: self.node, version, timeout, json: self.json };
             let runtime = Runtime::new().map_err(Failure::Runtime)?;
             return runtime.block_on(question.ask(key));
         }

@@ -20,7 +20,7 @@ use self::{
     report::Report,
 };
 use crate::{
-    args::{Networks, Stray, TrustedId, UdpAt},
+    args::{Networks, Stray, TrustedId, UdpAt, Versions},
     echo::{self, Echoed},
     failure::Failure,
     key_file,
@@ -60,7 +60,7 @@ Events of --json, one per line on standard output:
   started (id, name, enode, enr, listen, discovery), peer_added (id, client, caps, shared, inbound, remote),
   peer_dropped (id, reason, reason_code, why, by_us, duration_ms), dial_failed (id, why, retry_ms),
   message (id, protocol, code, size), local_node (enode, enr, seq), lagged (missed), stopped,
-  table (discovery, nodes of id, distance, endpoint, live, checks, failures, seq, known_ms, seen_ms,
+  table (discovery, nodes of version, id, distance, endpoint, live, checks, failures, seq, known_ms, seen_ms,
   enode, enr) at SIGUSR1")]
 pub(crate) struct Run {
     /// A TOML file of settings with the names of these flags.
@@ -151,8 +151,14 @@ fn reach(mut builder: Builder, settings: &Settings, is_bootnode: bool) -> Builde
     if is_bootnode {
         builder = builder.discovery_only();
     }
-    if settings.no_discovery == Some(true) {
-        builder = builder.no_discovery();
+    if let Some(Versions(versions)) = &settings.discovery {
+        builder = match versions[..] {
+            [] => builder.no_discovery(),
+            _ => builder.discovery_versions(versions.iter().copied()),
+        };
+    }
+    for protocol in &settings.talk_echo {
+        builder = builder.talk_handler(protocol.as_str(), async |talk| talk.request);
     }
     builder
 }

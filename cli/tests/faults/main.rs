@@ -89,8 +89,10 @@ async fn hit(after: i64, how: Hit) {
     let mut proxy = Hold::start(server.listen_addr().unwrap(), after).await.unwrap();
     let here = Node::from_endpoint(*key(1).public(), proxy.addr, Some(0)).to_string();
     let dir = tempfile::tempdir().unwrap();
-    let peer =
-        Process::start(dir.path(), ["--no-discovery", "--echo", "demo/1/4", "--static", &here]);
+    let peer = Process::start(
+        dir.path(),
+        ["--discovery", "none", "--echo", "demo/1/4", "--static", &here],
+    );
     timeout(DEADLINE, proxy.held.wait_for(|held| *held)).await.unwrap().unwrap();
     let is_peer = after > 10_000;
     assert_eq!(server.peer_count(), usize::from(is_peer));

@@ -102,7 +102,7 @@ impl Net {
         let start = self.now;
         let mut ours = time(|| {
             endpoint.handle_input(start, Command::AddNode(self.boot.clone()).into());
-            let command = Command::Lookup { id: QUERY, target: looked_for };
+            let command = Command::Lookup { version: None, id: QUERY, target: looked_for };
             endpoint.handle_input(start, command.into());
         });
         let mut flying = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! What discovery is asked and what it answers, as plain values.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use peerage_machine::Instant;
-use peerage_node::{Node, PublicKey};
+use peerage_node::{Node, NodeId, PublicKey};
 
 use crate::{Entry, Table};
 
@@ -12,9 +12,29 @@ use crate::{Entry, Table};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub u64);
 
+/// A version of discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// Discovery v4.
+    V4,
+    /// Discovery v5, that is v5.1.
+    V5,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "v4",
+            Self::V5 => "v5",
+        })
+    }
+}
+
 /// What to look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LookupTarget {
+    /// The nodes closest to this id. Only discovery v5 can look for one: v4 finds nobody.
+    Id(NodeId),
     /// The nodes closest to this key, its own included.
     Key(PublicKey),
     /// The nodes closest to a random place: a walk through the network.
@@ -62,6 +82,8 @@ pub struct PongInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TableEntry {
+    /// Of which version's table.
+    pub version: Version,
     /// The node.
     pub node: Node,
     /// Where it is asked.
@@ -81,9 +103,10 @@ pub struct TableEntry {
 }
 
 impl TableEntry {
-    /// All nodes in `table`, the closest to us first.
-    pub(crate) fn all_of(table: &Table, now: Instant) -> Vec<Self> {
+    /// All nodes in the `table` of a version, the closest to us first.
+    pub(crate) fn all_of(version: Version, table: &Table, now: Instant) -> Vec<Self> {
         let entry = |entry: &Entry| Self {
+            version,
             node: entry.node().clone(),
             endpoint: entry.endpoint(),
             distance: table.own().log_distance(&entry.id()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peerage_node::{Node, Policy};
 
-use crate::{LimiterConfig, TableConfig, v4};
+use crate::{LimiterConfig, TableConfig, Version, v4, v5};
 
 /// Settings of discovery.
 #[derive(Clone, Debug)]
@@ -30,6 +30,25 @@ pub struct Config {
     pub vote_interval: Duration,
     /// Discovery v4; `None` is off.
     pub v4: Option<v4::Config>,
+    /// Discovery v5; `None` is off.
+    pub v5: Option<v5::Config>,
+}
+
+impl Config {
+    /// Switches on these versions, with their defaults where they were off, and no others.
+    #[must_use]
+    pub fn with_versions(mut self, versions: &[Version]) -> Self {
+        let is_on = |version| versions.contains(&version);
+        self.v4 = is_on(Version::V4).then(|| self.v4.unwrap_or_default());
+        self.v5 = is_on(Version::V5).then(|| self.v5.unwrap_or_default());
+        self
+    }
+
+    /// The versions that are on.
+    pub fn versions(&self) -> Vec<Version> {
+        let v4 = self.v4.is_some().then_some(Version::V4);
+        v4.into_iter().chain(self.v5.is_some().then_some(Version::V5)).collect()
+    }
 }
 
 impl Default for Config {
@@ -43,6 +62,7 @@ impl Default for Config {
             refresh: Duration::from_secs(30 * 60),
             vote_interval: Duration::from_secs(10),
             v4: Some(v4::Config::default()),
+            v5: Some(v5::Config::default()),
         }
     }
 }

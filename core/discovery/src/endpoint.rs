@@ -6,8 +6,10 @@
 
 mod bootnodes;
 mod io;
+mod joint;
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -16,11 +18,11 @@ use keccak_asm::Keccak256;
 use peerage_machine::{Instant, Machine, Now, Random, Seed};
 use peerage_node::{Node, Policy, Record, SelfDescription};
 
-use self::bootnodes::BootNodes;
 pub use self::io::{Command, Input, NameId, Output, Warning};
+use self::{bootnodes::BootNodes, joint::Joint};
 use crate::{
-    Config, Datagram, LocalChange, LookupResult, SeedNode, StoreOp, base::Base,
-    finder::MAX_SETTLING, own_record::OwnRecord, v4::V4,
+    Config, Datagram, LocalChange, LookupResult, SeedNode, StoreOp, Version, base::Base,
+    finder::MAX_SETTLING, own_record::OwnRecord, v4::V4, v5::V5,
 };
 
 /// How long to wait before discovery begins again after a panic, so that one that happens again and
@@ -51,6 +53,10 @@ pub struct Endpoint {
     seed: Seed,
     /// For the seeds after panics.
     restarts: Random,
+    /// Questions that both versions were asked.
+    joint: Joint,
+    /// Protocols of TALKREQ with a handler.
+    talk_protocols: BTreeSet<Vec<u8>>,
     stats: Stats,
 }
 
@@ -73,10 +79,11 @@ enum State {
     Running(Box<Versions>),
 }
 
-/// The versions that are on. Discovery v5 has its place beside v4.
+/// The versions that are on.
 #[derive(Debug)]
 struct Versions {
     v4: Option<V4>,
+    v5: Option<V5>,
 }
 
 /// What has been counted of datagrams before a version got them.
@@ -112,7 +119,9 @@ impl Endpoint {
             changes: Vec::new(),
             seq,
             seed,
-            restarts: Random::from_seed(seed_of_restarts(&seed)),
+            restarts: Random::from_seed(seed_for(&seed, b"restarts")),
+            joint: Joint::default(),
+            talk_protocols: BTreeSet::new(),
             stats: Stats::default(),
         }
     }
@@ -141,6 +150,14 @@ impl Endpoint {
         }
     }
 
+    /// Discovery v5, where it is on and running.
+    pub fn v5(&self) -> Option<&V5> {
+        match &self.state {
+            State::Running(versions) => versions.v5.as_ref(),
+            State::Resting { .. } | State::Seeding => None,
+        }
+    }
+
     /// What was counted since the start.
     pub const fn stats(&self) -> &Stats {
         &self.stats
@@ -151,19 +168,28 @@ impl Endpoint {
     ///
     /// Cheap enough to be asked for after each event, once the outputs are drained.
     pub fn memory(&self) -> usize {
-        self.base.memory() + self.v4().map_or(0, V4::memory)
+        self.base.memory()
+            + self.v4().map_or(0, V4::memory)
+            + self.v5().map_or(0, V5::memory)
+            + self.joint.memory()
     }
 
     /// The most that [`memory`](Self::memory) is with these settings whatever comes in, once the
     /// outputs are drained, while at most `commands` requests of the driver are under way and at
     /// most `seeds` seeds were there at the start.
     pub fn memory_bound(config: &Config, commands: usize, seeds: usize) -> usize {
-        let (entries, asks) = (config.table.max_entries(), V4::asks_bound(config, commands));
+        let entries = config.table.max_entries();
         // What one call puts out at most: news of all that settles and all that is checked, the
         // datagrams for all requests, and what begins. The room for it is kept.
         let begin = 2 * config.bootnodes.len() + seeds;
-        let outputs = MAX_SETTLING + 2 * entries + 4 * asks + begin;
-        Base::memory_bound(config, outputs) + V4::memory_bound(config, commands)
+        let outputs = |asks: usize| MAX_SETTLING + 2 * entries + 4 * asks + begin;
+        let v4 = config.v4.as_ref().map_or((0, 0), |_| {
+            (outputs(V4::asks_bound(config, commands)), V4::memory_bound(config, commands))
+        });
+        let v5 = config.v5.as_ref().map_or((0, 0), |_| {
+            (outputs(V5::calls_bound(config, commands)), V5::memory_bound(config, commands))
+        });
+        Base::memory_bound(config, v4.0 + v5.0) + v4.1 + v5.1 + Joint::memory_bound(commands)
     }
 
     fn on_datagram(&mut self, now: Now, from: SocketAddr, datagram: Datagram<'_>) {
@@ -175,44 +201,103 @@ impl Endpoint {
             self.stats.not_allowed += 1;
             return;
         }
+        // Two blocks of AES rule out v5; v4 takes a hash of all of it.
+        if let Some(v5) = &mut versions.v5
+            && let Some(packet) = datagram.check_v5(v5.mask())
+        {
+            return v5.on_packet(now, &mut self.base, from, &packet);
+        }
         if let Some(v4) = &mut versions.v4
             && let Ok(sealed) = datagram.check_v4()
         {
             return v4.on_packet(now, &mut self.base, from, sealed);
         }
-        // What is not of v4 is looked at by v5 here.
         self.stats.foreign += 1;
     }
 
     /// What users ask, or tell us of. Where no version can be asked, the answer is that there is
     /// none.
     fn on_command(&mut self, now: Now, command: Command) {
-        let v4 = match &mut self.state {
-            State::Running(versions) => versions.v4.as_mut(),
-            State::Resting { .. } | State::Seeding => None,
-        };
         let base = &mut self.base;
-        match (command, v4) {
-            (Command::AddNode(node), Some(v4)) => v4.add_node(now, base, node),
-            (Command::AddNode(_), None) => {}
-            (Command::Lookup { id, target }, Some(v4)) => v4.look_up(now, base, id, target),
-            (Command::Lookup { id, .. }, None) => {
-                base.put(Output::LookupDone { id, result: LookupResult::default() });
+        let (mut v4, mut v5) = match &mut self.state {
+            State::Running(versions) => (versions.v4.as_mut(), versions.v5.as_mut()),
+            State::Resting { .. } | State::Seeding => (None, None),
+        };
+        // Both are asked where nobody says which.
+        let are_both_on = v4.is_some() && v5.is_some();
+        match command.version() {
+            Some(Version::V4) => v5 = None,
+            Some(Version::V5) => v4 = None,
+            None => {}
+        }
+        match command {
+            Command::AddNode(node) => {
+                if let Some(v4) = v4 {
+                    v4.add_node(now, base, node.clone());
+                }
+                if let Some(v5) = v5 {
+                    v5.add_node(now, base, node);
+                }
             }
-            (Command::Ping { id, node }, Some(v4)) => v4.ping_node(now, base, id, &node),
-            (Command::Ping { id, .. }, None) => base.put(Output::PingFailed { id }),
-            (Command::RequestRecord { id, node }, Some(v4)) => {
-                v4.request_record(now, base, id, node);
+            Command::Lookup { id, target, .. } => match (v4, v5) {
+                (_, Some(v5)) => v5.look_up(now, base, id, target),
+                (Some(v4), None) => v4.look_up(now, base, id, target),
+                (None, None) => {
+                    base.put(Output::LookupDone { id, result: LookupResult::default() });
+                }
+            },
+            Command::Ping { id, node, .. } => match (v4, v5) {
+                (_, Some(v5)) => v5.ping_node(now, base, id, &node),
+                (Some(v4), None) => v4.ping_node(now, base, id, &node),
+                (None, None) => base.put(Output::PingFailed { id }),
+            },
+            Command::RequestRecord { id, node, version } => {
+                if version.is_none() && are_both_on {
+                    self.joint.begin(id);
+                }
+                if v4.is_none() && v5.is_none() {
+                    base.put(Output::Record { id, record: None });
+                }
+                if let Some(v5) = v5 {
+                    v5.request_record(now, base, id, node.clone());
+                }
+                if let Some(v4) = v4 {
+                    v4.request_record(now, base, id, node);
+                }
             }
-            (Command::RequestRecord { id, .. }, None) => {
-                base.put(Output::Record { id, record: None });
+            Command::Resolve { id, node, version } => {
+                if version.is_none() && are_both_on {
+                    self.joint.begin(id);
+                }
+                if v4.is_none() && v5.is_none() {
+                    base.put(Output::Resolved { id, node: None });
+                }
+                if let Some(v5) = v5 {
+                    v5.resolve(now, base, id, node.clone());
+                }
+                if let Some(v4) = v4 {
+                    v4.resolve(now, base, id, node);
+                }
             }
-            (Command::Resolve { id, node }, Some(v4)) => v4.resolve(now, base, id, node),
-            (Command::Resolve { id, .. }, None) => base.put(Output::Resolved { id, node: None }),
-            (Command::Table { id }, v4) => {
-                let entries = v4.map_or_else(Vec::new, |v4| v4.entries(now));
+            Command::SetTalkProtocol { protocol, has_handler } => {
+                if let Some(v5) = v5 {
+                    v5.set_talk_protocol(protocol.clone(), has_handler);
+                }
+                if has_handler {
+                    self.talk_protocols.insert(protocol);
+                } else {
+                    self.talk_protocols.remove(&protocol);
+                }
+            }
+            Command::Table { id } => {
+                let mut entries = v4.map_or_else(Vec::new, |v4| v4.entries(now));
+                entries.extend(v5.into_iter().flat_map(|v5| v5.entries(now)));
                 base.put(Output::Table { id, entries });
             }
+            Command::Talk { id, node, protocol, request } => match v5 {
+                Some(v5) => v5.talk(now, base, id, &node, (&protocol, &request)),
+                None => base.put(Output::TalkResponse { id, response: None }),
+            },
         }
     }
 
@@ -255,9 +340,17 @@ impl Endpoint {
         }
         let base = &mut self.base;
         base.store(StoreOp::Seq(base.own.current().seq()));
-        let v4 =
-            self.config.v4.clone().map(|v4| V4::new(v4, &self.config, base, seeds, now, self.seed));
-        let mut versions = Versions { v4 };
+        let config = &self.config;
+        let v4 = config.v4.clone();
+        let v4 = v4.map(|v4| V4::new(v4, config, base, seeds.clone(), now, self.seed));
+        let seed = seed_for(&self.seed, b"v5");
+        let v5 = config.v5.clone();
+        let v5 = v5.map(|v5| V5::new(v5, config, base, seeds, now, seed));
+        let mut versions = Versions { v4, v5 };
+        if let Some(v5) = &mut versions.v5 {
+            let protocols = self.talk_protocols.iter().cloned();
+            protocols.for_each(|protocol| v5.set_talk_protocol(protocol, true));
+        }
         versions.want(now, base, self.wanted);
         self.bootnodes.begin(now.mono, base, &self.config.bootnodes);
         self.state = State::Running(Box::new(versions));
@@ -268,6 +361,7 @@ impl Endpoint {
         self.base = base(&self.config, &self.about, &self.changes, self.seq);
         self.base.put(Output::LocalRecord(self.base.own.current().clone()));
         self.seed = self.restarts.fork();
+        self.joint = Joint::default();
         self.state = State::Resting { until: now.mono + RESTART };
     }
 }
@@ -275,7 +369,10 @@ impl Endpoint {
 impl Versions {
     fn add_node(&mut self, now: Now, base: &mut Base, node: Node) {
         if let Some(v4) = &mut self.v4 {
-            v4.add_node(now, base, node);
+            v4.add_node(now, base, node.clone());
+        }
+        if let Some(v5) = &mut self.v5 {
+            v5.add_node(now, base, node);
         }
     }
 
@@ -284,11 +381,17 @@ impl Versions {
         if let Some(v4) = &mut self.v4 {
             v4.want(now, base, count.min(1));
         }
+        if let Some(v5) = &mut self.v5 {
+            v5.want(now, base, count.min(1));
+        }
     }
 
     fn on_policy(&mut self, now: Now, base: &mut Base) {
         if let Some(v4) = &mut self.v4 {
             v4.on_policy(now, base);
+        }
+        if let Some(v5) = &mut self.v5 {
+            v5.on_policy(now, base);
         }
     }
 
@@ -296,10 +399,14 @@ impl Versions {
         if let Some(v4) = &mut self.v4 {
             v4.on_timeout(now, base);
         }
+        if let Some(v5) = &mut self.v5 {
+            v5.on_timeout(now, base);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.v4.as_ref().and_then(V4::poll_timeout)
+        let v4 = self.v4.as_ref().and_then(V4::poll_timeout);
+        v4.into_iter().chain(self.v5.as_ref().and_then(V5::poll_timeout)).min()
     }
 }
 
@@ -316,6 +423,13 @@ impl Machine for Endpoint {
             Input::Panicked => self.rest(now),
             Input::Seeds(seeds) => self.begin(now, seeds),
             Input::SetPolicy(policy) => self.on_policy(now, policy),
+            Input::TalkResponse { id, response } => {
+                if let State::Running(versions) = &mut self.state
+                    && let Some(v5) = &mut versions.v5
+                {
+                    v5.on_talk_response(now, &mut self.base, id, &response);
+                }
+            }
             Input::Want { count } => {
                 self.wanted = count;
                 if let State::Running(versions) = &mut self.state {
@@ -340,7 +454,12 @@ impl Machine for Endpoint {
     }
 
     fn poll_output(&mut self) -> Option<Output> {
-        let output = self.base.pop();
+        let output = loop {
+            let output = self.base.pop()?;
+            if self.joint.lets_pass(&output) {
+                break Some(output);
+            }
+        };
         if let Some(Output::Store(StoreOp::Seq(seq))) = &output {
             self.seq = *seq;
         }
@@ -360,8 +479,8 @@ impl Machine for Endpoint {
 
 /// A seed that says nothing of `seed`, and that `seed` says nothing of without this step: what a
 /// version draws is sent to strangers in part.
-fn seed_of_restarts(seed: &Seed) -> Seed {
-    Keccak256::digest([&seed[..], b"restarts"].concat()).into()
+fn seed_for(seed: &Seed, purpose: &[u8]) -> Seed {
+    Keccak256::digest([&seed[..], purpose].concat()).into()
 }
 
 /// The ground of the versions, with the record after the one with the number `seq`.

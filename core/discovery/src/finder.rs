@@ -15,13 +15,13 @@ use std::{net::SocketAddr, time::Duration};
 use peerage_machine::{ExpiringMap, Instant, Now, Random, Seed};
 use peerage_node::{Node, NodeId, PublicKey, Record};
 
-pub(crate) use self::searches::{MAX_RUNNING, Query, Request};
+pub(crate) use self::searches::{MAX_RUNNING, Query, RecordFor, Request, SearchId};
 use self::{
     refresh::Refresh,
-    searches::{RecordFor, Searches, Walker},
+    searches::{Searches, Walker},
 };
 use crate::{
-    Added, CLOSEST, Config, Entry, Output, Removed, StoreOp, Table, TableEntry, base::Base,
+    Added, CLOSEST, Config, Entry, Output, Removed, StoreOp, Table, TableEntry, Version, base::Base,
 };
 
 /// Nodes that wait until they may be asked something. As many prove themselves in a second at most,
@@ -33,6 +33,9 @@ pub(crate) trait Target: Copy + std::fmt::Debug {
     /// A target at this node.
     fn of(key: &PublicKey) -> Self;
 
+    /// A target at this id, if nodes can be asked for one.
+    fn at(id: NodeId) -> Option<Self>;
+
     /// A target anywhere.
     fn random(random: &mut Random) -> Self;
 
@@ -43,6 +46,7 @@ pub(crate) trait Target: Copy + std::fmt::Debug {
 /// The nodes that a version knows, and what it does to know more.
 #[derive(Debug)]
 pub(crate) struct Finder<T> {
+    version: Version,
     table: Table,
     /// Those that are told to us by address: to begin with, and to come back to.
     bootnodes: Vec<Node>,
@@ -57,10 +61,17 @@ pub(crate) struct Finder<T> {
 
 impl<T: Target> Finder<T> {
     /// Knows nobody, and does nothing until the first refresh, which is due at once.
-    pub(crate) fn new(config: &Config, own: NodeId, now: Now, seed: Seed) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        config: &Config,
+        own: NodeId,
+        now: Now,
+        seed: Seed,
+    ) -> Self {
         let mut random = Random::from_seed(seed);
         let bootnodes = config.bootnodes.iter().filter(|node| node.hostname().is_none());
         Self {
+            version,
             table: Table::new(own, config.table.clone(), random.fork()),
             bootnodes: bootnodes.cloned().collect(),
             settling: ExpiringMap::new(MAX_SETTLING),
@@ -78,7 +89,7 @@ impl<T: Target> Finder<T> {
             return;
         }
         let added = self.table.add_found(now.mono, node.clone());
-        on_added(base, added, node);
+        self.on_added(base, added, node);
     }
 
     /// News of a node from itself, from an address that it proved.
@@ -86,8 +97,11 @@ impl<T: Target> Finder<T> {
         let id = node.id();
         if self.table.get(&id).is_some() {
             let added = self.table.add_inbound(now.mono, node.clone());
-            on_added(base, added, node);
-        } else if self.settling.get(&id, now.mono).is_none() {
+            self.on_added(base, added, node);
+        } else if let Some(waiting) = self.settling.get_mut(&id, now.mono) {
+            // The latest word counts, and does not make it wait for longer.
+            *waiting = node;
+        } else {
             self.settling.insert(id, node, now.mono + self.settle);
         }
     }
@@ -106,17 +120,17 @@ impl<T: Target> Finder<T> {
                 continue;
             }
             let added = self.table.add_inbound(now.mono, node.clone());
-            on_added(base, added, node);
+            self.on_added(base, added, node);
         }
     }
 
     /// A node of the table to be checked now, and where. To be followed by
     /// [`on_alive`](Self::on_alive) or [`on_check_failed`](Self::on_check_failed).
-    pub(crate) fn poll_check(&mut self, now: Now, base: &mut Base) -> Option<(NodeId, SocketAddr)> {
+    pub(crate) fn poll_check(&mut self, now: Now, base: &mut Base) -> Option<(Node, SocketAddr)> {
         while self.table.next_check().is_some_and(|at| at <= now.mono) {
             let Some(node) = self.table.poll_check(now.mono) else { continue };
             match self.reach(now, base, &node) {
-                Some(to) => return Some((node.id(), to)),
+                Some(to) => return Some((node, to)),
                 None => self.on_check_failed(now, base, node.id()),
             }
         }
@@ -211,7 +225,7 @@ impl<T: Target> Finder<T> {
 
     /// The node table as it is shown.
     pub(crate) fn entries(&self, now: Now) -> Vec<TableEntry> {
-        TableEntry::all_of(&self.table, now.mono)
+        TableEntry::all_of(self.version, &self.table, now.mono)
     }
 
     /// How many nodes wait until they may be asked something.
@@ -256,9 +270,10 @@ impl<T: Target> Finder<T> {
 
     fn on_removed(&mut self, now: Now, base: &mut Base, removed: Option<Removed>) {
         let Some(removed) = removed else { return };
-        base.put(Output::NodeDropped(removed.entry.id()));
+        let version = self.version;
+        base.put(Output::NodeDropped { id: removed.entry.id(), version });
         if let Some(entry) = removed.promoted.and_then(|id| self.table.get(&id)) {
-            base.put(Output::NodeAdded(entry.node().clone()));
+            base.put(Output::NodeAdded { node: entry.node().clone(), version });
         }
         if self.table.is_empty() {
             self.refresh.on_empty(now.mono);
@@ -273,11 +288,11 @@ impl<T: Target> Finder<T> {
         let entries = self.table.closest(&target.id(), CLOSEST, false);
         entries.into_iter().map(|entry| entry.node().clone()).collect()
     }
-}
 
-fn on_added(base: &mut Base, added: Added, node: Node) {
-    match added {
-        Added::New => base.put(Output::NodeAdded(node)),
-        Added::Known | Added::Refused(_) | Added::Replacement | Added::Updated => {}
+    fn on_added(&self, base: &mut Base, added: Added, node: Node) {
+        match added {
+            Added::New => base.put(Output::NodeAdded { node, version: self.version }),
+            Added::Known | Added::Refused(_) | Added::Replacement | Added::Updated => {}
+        }
     }
 }

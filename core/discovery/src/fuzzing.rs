@@ -72,7 +72,7 @@ struct V4World {
 impl V4World {
     fn new() -> Self {
         let now = Now { mono: Instant::START, unix: Duration::from_secs(1_800_000_000) };
-        let config = Config::default();
+        let config = Config { v5: None, ..Config::default() };
         let mut about = SelfDescription::new(secret(0));
         about.udp = vec![([11, 255, 0, 1], 30_303).into()];
         let machine = Endpoint::new(config.clone(), about, 0, [9; 32]);
@@ -120,7 +120,9 @@ impl V4World {
             13 => {
                 self.queries += 1;
                 let target = LookupTarget::Key(*secret(u32::from(who)).public());
-                self.tell(Command::Lookup { id: QueryId(self.queries), target }.into());
+                self.tell(
+                    Command::Lookup { version: None, id: QueryId(self.queries), target }.into(),
+                );
             }
             14 => self.tell(Input::Want { count: usize::from(how % 4) }),
             _ => {

@@ -3,7 +3,7 @@
 //! # What is where
 //!
 //! An [`Endpoint`] is the machine that a driver holds: discovery at one socket, with the versions
-//! that are on ([`v4`]).
+//! that are on ([`v4`], [`v5`]).
 //!
 //! For all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
 //! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`store`] (what to keep,
@@ -40,7 +40,7 @@ pub use peerage_node::{
     SelfDescription,
 };
 
-pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry};
+pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry, Version};
 pub use config::Config;
 pub use datagram::Datagram;
 pub use endpoint::{Command, Endpoint, Input, NameId, Output, Stats, Warning};
@@ -52,3 +52,9 @@ pub use store::{SeedNode, StoreOp};
 pub use table::{Added, Alive, Bucket, NoPlace, Removed, Table, TableConfig};
 pub use vote::{Family, Vote};
 pub use walk::Walk;
+
+/// Whether a port is one at which nodes do not listen, as others do: nobody should make us send
+/// there.
+const fn is_reserved_port(port: u16) -> bool {
+    port <= 1024
+}

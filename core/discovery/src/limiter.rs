@@ -62,12 +62,20 @@ impl Rate {
         let slack = self.period() * (self.burst.max(1) - 1);
         (start.saturating_since(now) <= slack).then(|| Level(start + self.period()))
     }
+
+    /// A level that has taken one more packet, and when that one may go: now, or later.
+    pub(crate) fn reserve(self, level: Level, now: Instant) -> (Level, Instant) {
+        let start = level.0.max(now);
+        let slack = self.period() * (self.burst.max(1) - 1);
+        let wait = start.saturating_since(now).saturating_sub(slack);
+        (Level(start + self.period()), now + wait)
+    }
 }
 
 /// When a bucket will have recovered fully: all the state a rate needs. One in the past is a full
 /// bucket.
 #[derive(Clone, Copy, Debug, Default)]
-struct Level(Instant);
+pub(crate) struct Level(pub(crate) Instant);
 
 /// Decides which packets are looked at. Each call is `O(log n)`.
 ///
@@ -196,6 +204,20 @@ mod tests {
         assert_eq!(allowed(&mut limiter, START, ip("8.8.8.8"), 50), 5);
         assert_eq!(allowed(&mut limiter, START + Duration::from_millis(100), ip("8.8.8.8"), 50), 1);
         assert_eq!(allowed(&mut limiter, START + Duration::from_secs(60), ip("8.8.8.8"), 50), 5);
+    }
+
+    #[test]
+    fn what_is_one_too_many_is_due_when_its_turn_comes() {
+        let rate = Rate { per_second: 1, burst: 4 };
+        let mut level = Level::default();
+        let due: Vec<u64> = (0..7)
+            .map(|_| {
+                let (next, at) = rate.reserve(level, START);
+                level = next;
+                at.saturating_since(START).as_secs()
+            })
+            .collect();
+        assert_eq!(due, [0, 0, 0, 0, 1, 2, 3]);
     }
 
     #[test]

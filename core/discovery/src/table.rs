@@ -235,6 +235,13 @@ impl Table {
         entries
     }
 
+    /// The nodes at just this logarithmic distance from us.
+    pub fn at_distance(&self, distance: u16) -> impl Iterator<Item = &Entry> {
+        let bucket = usize::from(distance.saturating_sub(NEAREST));
+        let entries = self.buckets.get(bucket).into_iter().flat_map(Bucket::entries);
+        entries.filter(move |entry| self.own.log_distance(&entry.id()) == distance)
+    }
+
     /// When [`poll_check`](Self::poll_check) has something next.
     pub fn next_check(&self) -> Option<Instant> {
         self.revalidation.next()

@@ -24,7 +24,7 @@ use self::{
     pings::{PingPurpose, Pings},
 };
 use crate::{
-    ALPHA, LookupTarget, Output, QueryId, SeedNode, Table, TableEntry,
+    ALPHA, LookupTarget, Output, QueryId, SeedNode, Table, TableEntry, Version,
     base::Base,
     finder::{Finder, MAX_RUNNING},
 };
@@ -63,7 +63,7 @@ impl V4 {
             bonds: Bonds::new(config.bond_lifetime),
             pings: Pings::new(),
             asks: Asks::new(),
-            finder: Finder::new(general, base.key.public().id(), now, seed),
+            finder: Finder::new(Version::V4, general, base.key.public().id(), now, seed),
             stats: Stats::default(),
             config,
         };
@@ -85,7 +85,7 @@ impl V4 {
 
     /// [`Command::Lookup`](crate::Command::Lookup).
     pub(crate) fn look_up(&mut self, now: Now, base: &mut Base, id: QueryId, target: LookupTarget) {
-        self.finder.look_up(id, target);
+        self.finder.look_up(base, id, target);
         self.drive(now, base);
     }
 
@@ -132,8 +132,9 @@ impl V4 {
             self.on_ask_due(now, base, id);
         }
         self.finder.settle(now, base);
-        while let Some((id, to)) = self.finder.poll_check(now, base) {
-            self.ping(now, base, Claimant { ip: to.ip(), id }, to, PingPurpose::Check);
+        while let Some((node, to)) = self.finder.poll_check(now, base) {
+            let claimant = Claimant { ip: to.ip(), id: node.id() };
+            self.ping(now, base, claimant, to, PingPurpose::Check);
         }
         self.finder.refresh(now, base);
         self.drive(now, base);

@@ -115,6 +115,11 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
         self.next
     }
 
+    /// All entries in the order of their keys, expired ones that were not popped included.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
+    }
+
     /// How many entries are held, expired ones that were not popped included.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -384,7 +384,8 @@ mod tests {
     fn the_agreement_vector_of_discovery_v5_holds() {
         let secret: SecretKey =
             "fb757dc581730490a1d7a00deea65e9b1936924caaea8f44d476014856b68736".parse().unwrap();
-        let public = hex::decode("039961e4c2356d61bedb83052c115d311acb3a96f5777296dcf297351130266231");
+        let public =
+            hex::decode("039961e4c2356d61bedb83052c115d311acb3a96f5777296dcf297351130266231");
         let public = PublicKey::from_sec1(&public.unwrap()).unwrap();
         assert_eq!(
             hex::encode(secret.agree_point(&public)),

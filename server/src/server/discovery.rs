@@ -7,7 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Server;
 use crate::{
-    discovery::{DiscoveryError, Lookup, LookupTarget, PongInfo, TableEntry},
+    discovery::{DiscoveryError, Lookup, LookupTarget, PongInfo, TableEntry, Version},
+    random_nodes::RandomNodes,
+    talk::{self, MAX_TALK_REQUEST, TalkRequest},
     tasks::{discovery::Command, names},
 };
 
@@ -24,18 +26,103 @@ impl Server {
         let _ = self.command(Command::AddNode(node));
     }
 
-    /// Looks through the network for the nodes closest to a target.
+    /// Looks through the network for the nodes closest to a target, by the newest version of
+    /// discovery that is on.
     pub fn lookup(&self, target: LookupTarget) -> Result<Lookup, DiscoveryError> {
+        self.look_up(target, None)
+    }
+
+    /// Looks through the network for the nodes closest to a target, by this version.
+    pub fn lookup_by(
+        &self,
+        version: Version,
+        target: LookupTarget,
+    ) -> Result<Lookup, DiscoveryError> {
+        self.expect(version)?;
+        self.look_up(target, Some(version))
+    }
+
+    fn look_up(
+        &self,
+        target: LookupTarget,
+        version: Option<Version>,
+    ) -> Result<Lookup, DiscoveryError> {
         let (sender, steps) = mpsc::unbounded_channel();
         let (done, finished) = oneshot::channel();
-        self.command(Command::Lookup { target, steps: sender, done })?;
+        self.command(Command::Lookup { target, version, steps: sender, done })?;
         Ok(Lookup { steps, done: finished })
+    }
+
+    /// Nodes met on random walks through the network: see [`RandomNodes`].
+    pub fn random_nodes(&self) -> RandomNodes {
+        RandomNodes::new(self.clone())
     }
 
     /// Pings a node by discovery v4.
     pub async fn ping_v4(&self, node: Node) -> Result<PongInfo, DiscoveryError> {
+        self.ping_by(Version::V4, node).await
+    }
+
+    /// Pings a node by discovery v5.
+    pub async fn ping_v5(&self, node: Node) -> Result<PongInfo, DiscoveryError> {
+        self.ping_by(Version::V5, node).await
+    }
+
+    /// Pings a node by this version of discovery.
+    pub async fn ping_by(&self, version: Version, node: Node) -> Result<PongInfo, DiscoveryError> {
+        self.expect(version)?;
         let node = self.with_endpoint(node).await?;
-        self.ask(|done| Command::Ping { node, done }).await?.ok_or(DiscoveryError::NoAnswer)
+        let version = Some(version);
+        let answer = self.ask(|done| Command::Ping { node, version, done }).await?;
+        answer.ok_or(DiscoveryError::NoAnswer)
+    }
+
+    /// Asks a node in another protocol, by TALKREQ of discovery v5. The answer is empty if the node
+    /// does not speak the protocol.
+    ///
+    /// A session takes as many requests at a time as the node answers; without an answer, each is
+    /// repeated once after a second.
+    pub async fn talk(
+        &self,
+        node: Node,
+        protocol: impl Into<Vec<u8>>,
+        request: impl Into<Vec<u8>>,
+    ) -> Result<Vec<u8>, DiscoveryError> {
+        self.expect(Version::V5)?;
+        let (protocol, request) = (protocol.into(), request.into());
+        if protocol.len() + request.len() > MAX_TALK_REQUEST {
+            return Err(DiscoveryError::RequestTooLong);
+        }
+        let node = self.with_endpoint(node).await?;
+        let answer = self.ask(|done| Command::Talk { node, protocol, request, done }).await?;
+        answer.ok_or(DiscoveryError::NoAnswer)
+    }
+
+    /// Answers TALKREQs of a protocol from now on with what `answer` gives, in the place of a
+    /// handler before it. At most 64 protocols have one.
+    ///
+    /// An answer that takes longer than a second is lost, and one longer than
+    /// [`MAX_TALK_RESPONSE`](crate::MAX_TALK_RESPONSE) goes as an empty one. Of one address, 16 requests are answered at a time, and 256 in all;
+    /// those beyond are not.
+    pub fn set_talk_handler<F, A>(
+        &self,
+        protocol: impl Into<Vec<u8>>,
+        answer: F,
+    ) -> Result<(), DiscoveryError>
+    where
+        F: Fn(TalkRequest) -> A + Send + Sync + 'static,
+        A: Future<Output = Vec<u8>> + Send + 'static,
+    {
+        self.expect(Version::V5)?;
+        let (protocol, handler) = (protocol.into(), Some(talk::handler(answer)));
+        self.command(Command::SetTalkHandler { protocol, handler })
+    }
+
+    /// Answers TALKREQs of a protocol no longer but with nothing.
+    pub fn remove_talk_handler(&self, protocol: impl Into<Vec<u8>>) {
+        let protocol = protocol.into();
+        // An error says that there is no discovery.
+        let _ = self.command(Command::SetTalkHandler { protocol, handler: None });
     }
 
     /// Asks a node for its current record.
@@ -50,7 +137,7 @@ impl Server {
         self.ask(|done| Command::Resolve { node, done }).await
     }
 
-    /// The node table, closest nodes first; empty without discovery.
+    /// The node tables, closest nodes first, that of v4 before that of v5; empty without discovery.
     pub async fn table(&self) -> Vec<TableEntry> {
         self.ask(|done| Command::Table { done }).await.unwrap_or_default()
     }
@@ -65,6 +152,12 @@ impl Server {
             true => Err(DiscoveryError::NoEndpoint),
             false => Ok(node),
         }
+    }
+
+    /// Whether a version of discovery is on.
+    fn expect(&self, version: Version) -> Result<(), DiscoveryError> {
+        let discovery = self.0.discovery.as_ref().ok_or(DiscoveryError::Off)?;
+        if discovery.versions.contains(&version) { Ok(()) } else { Err(DiscoveryError::Off) }
     }
 
     async fn ask<T>(

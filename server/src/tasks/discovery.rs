@@ -7,22 +7,23 @@
 mod carry;
 mod command;
 mod socket;
+mod talking;
 
 use std::{collections::BTreeMap, net::SocketAddr, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt as _;
-use peerage_discovery::{Command as Asked, Config, Endpoint, Input, NameId, QueryId};
+use peerage_discovery::{Command as Asked, Config, Endpoint, Input, NameId, QueryId, Version};
 use peerage_machine::{Machine as _, Random};
 use peerage_node::{Node, Policy, SelfDescription};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use self::carry::Query;
+use self::{carry::Query, talking::Talking};
 pub(crate) use self::{
     command::Command,
     socket::{Socket, bind_beside, bind_udp},
 };
 use super::{clock::Clock, keeper::Keeper, names::Resolver, notice::Notice};
-use crate::events::Event;
+use crate::{events::Event, talk::TalkHandler};
 
 /// How many datagrams are read before commands and timers have their turn.
 const BATCH: usize = 64;
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) about: SelfDescription,
     /// The sequence number of our record that was published last.
     pub(crate) seq: u64,
+    /// What answers TALKREQs from the start.
+    pub(crate) talk_handlers: Vec<(Vec<u8>, TalkHandler)>,
 }
 
 /// What the task shares with the rest of the server.
@@ -54,9 +57,10 @@ pub(crate) struct Links {
 }
 
 /// How handles reach the discovery task.
-#[derive(Debug)]
 pub(crate) struct Reach {
     pub(crate) addr: SocketAddr,
+    /// Those that are on.
+    pub(crate) versions: Vec<Version>,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -70,19 +74,25 @@ pub(crate) struct Task {
     next_query: u64,
     /// As many as boot nodes have.
     names: Resolver<NameId>,
+    talking: Talking,
 }
 
 impl Task {
     pub(crate) fn new(plan: Plan, mut links: Links) -> Self {
         let seed = links.random.fork();
-        Self {
+        let mut task = Self {
             socket: plan.socket,
             names: Resolver::new(links.clock),
             links,
             endpoint: Endpoint::new(plan.config, plan.about, plan.seq, seed),
             queries: BTreeMap::new(),
             next_query: 0,
+            talking: Talking::default(),
+        };
+        for (protocol, handler) in plan.talk_handlers {
+            task.on_command(Command::SetTalkHandler { protocol, handler: Some(handler) });
         }
+        task
     }
 
     /// Discovers until the server stops.
@@ -114,6 +124,9 @@ impl Task {
                     let policy = self.links.policy.borrow_and_update().clone();
                     self.input(Input::SetPolicy(policy));
                 }
+                (id, response) = self.talking.next() => {
+                    self.input(Input::TalkResponse { id, response });
+                }
                 (id, addresses) = self.names.next() => {
                     self.input(Input::NameResolved { id, addresses });
                 }
@@ -139,17 +152,27 @@ impl Task {
             Command::AddNode(node) => Asked::AddNode(node),
             #[cfg(test)]
             Command::Crash => panic!("as a test wishes"),
-            Command::Lookup { target, steps, done } => {
-                Asked::Lookup { id: self.wait(Query::Lookup { steps, done }), target }
+            Command::Lookup { target, version, steps, done } => {
+                let id = self.wait(Query::Lookup { steps, done });
+                Asked::Lookup { id, target, version }
             }
-            Command::Ping { node, done } => Asked::Ping { id: self.wait(Query::Ping(done)), node },
+            Command::Ping { node, version, done } => {
+                Asked::Ping { id: self.wait(Query::Ping(done)), node, version }
+            }
             Command::Record { node, done } => {
-                Asked::RequestRecord { id: self.wait(Query::Record(done)), node }
+                Asked::RequestRecord { id: self.wait(Query::Record(done)), node, version: None }
             }
             Command::Resolve { node, done } => {
-                Asked::Resolve { id: self.wait(Query::Resolve(done)), node }
+                Asked::Resolve { id: self.wait(Query::Resolve(done)), node, version: None }
+            }
+            Command::SetTalkHandler { protocol, handler } => {
+                let has_handler = self.talking.set(&protocol, handler);
+                Asked::SetTalkProtocol { protocol, has_handler }
             }
             Command::Table { done } => Asked::Table { id: self.wait(Query::Table(done)) },
+            Command::Talk { node, protocol, request, done } => {
+                Asked::Talk { id: self.wait(Query::Talk(done)), node, protocol, request }
+            }
         };
         self.input(command.into());
     }

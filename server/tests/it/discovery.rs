@@ -28,7 +28,7 @@ async fn connected(server: &Server, ids: &[NodeId]) {
 async fn discovered(events: &mut Events, id: NodeId) -> Node {
     loop {
         match events.next().await.expect("because the server runs") {
-            Event::NodeAdded { node } if node.id() == id => return node,
+            Event::NodeAdded { node, .. } if node.id() == id => return node,
             _ => {}
         }
     }
@@ -102,7 +102,7 @@ async fn a_net_restriction_that_is_set_holds_for_discovery_too() {
     server.set_net_restrict(Some("10.0.0.0/8".parse().unwrap()));
     loop {
         let event = events.next().await.expect("because the server runs");
-        if matches!(event, Event::NodeDropped { id } if id == known.id()) {
+        if matches!(event, Event::NodeDropped { id, .. } if id == known.id()) {
             break;
         }
     }

@@ -109,7 +109,7 @@ impl Node {
                 let id = QueryId(discovery.next_query);
                 discovery.next_query += 1;
                 discovery.queries.insert(id, locate);
-                let command = Command::Resolve { id, node: Named::new(key) };
+                let command = Command::Resolve { id, version: None, node: Named::new(key) };
                 self.tell_discovery(io, db, command.into());
             }
             (Some(_), Question::SetPolicy(policy)) => {
@@ -173,12 +173,14 @@ impl Node {
                 }
                 Output::LookupDone { .. }
                 | Output::LookupStep { .. }
-                | Output::NodeAdded(_)
-                | Output::NodeDropped(_)
+                | Output::NodeAdded { .. }
+                | Output::NodeDropped { .. }
                 | Output::PingFailed { .. }
                 | Output::Pong { .. }
                 | Output::Record { .. }
                 | Output::Table { .. }
+                | Output::TalkRequest { .. }
+                | Output::TalkResponse { .. }
                 | Output::Warning(_) => {}
             }
         }

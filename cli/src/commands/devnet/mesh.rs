@@ -60,7 +60,7 @@ impl Mesh {
     /// Server `node` reports something, `elapsed` after the first of them started.
     pub(super) fn on_event(&mut self, node: usize, event: &Event, elapsed: Duration) {
         match event {
-            Event::NodeAdded { node: other } => self.on_found(node, &other.id()),
+            Event::NodeAdded { node: other, .. } => self.on_found(node, &other.id()),
             Event::PeerAdded { peer } => {
                 self.on_found(node, &peer.id);
                 self.peers[node].insert(peer.id);

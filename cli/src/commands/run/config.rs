@@ -11,7 +11,9 @@ use peerage::Node;
 use serde::Deserialize;
 
 use crate::{
-    args::{EchoSpec, ListenAt, Networks, TrustedId, UdpAt, from_lists, from_text, from_texts},
+    args::{
+        EchoSpec, ListenAt, Networks, TrustedId, UdpAt, Versions, from_lists, from_text, from_texts,
+    },
     log::LogFilter,
 };
 
@@ -33,9 +35,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NODE", value_delimiter = ',')]
     #[serde(deserialize_with = "from_lists")]
     pub(crate) bootnodes: Vec<Node>,
-    /// Find no nodes, and be found by none: open no UDP socket.
-    #[arg(long, num_args = 0, default_missing_value = "true")]
-    pub(crate) no_discovery: Option<bool>,
+    /// Which versions of discovery to speak, at one UDP port: v4, v5, v4,v5, or none to open no UDP
+    /// socket. [default: v4,v5]
+    #[arg(long, value_name = "VERSIONS")]
+    #[serde(deserialize_with = "from_text")]
+    pub(crate) discovery: Option<Versions>,
     /// Where discovery listens: IP:PORT or :PORT of UDP. [default: as --listen, the same port]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(deserialize_with = "from_text")]
@@ -69,6 +73,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME/VERSION/LENGTH")]
     #[serde(deserialize_with = "from_texts")]
     pub(crate) echo: Vec<EchoSpec>,
+    /// A protocol of TALKREQ that answers every request with itself (repeatable).
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) talk_echo: Vec<String>,
     /// Print one JSON object per event and line.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub(crate) json: Option<bool>,
@@ -150,7 +157,7 @@ impl Settings {
             data_dir: self.data_dir.or(fallback.data_dir),
             listen: self.listen.or(fallback.listen),
             bootnodes: either(self.bootnodes, fallback.bootnodes),
-            no_discovery: self.no_discovery.or(fallback.no_discovery),
+            discovery: self.discovery.or(fallback.discovery),
             discovery_listen: self.discovery_listen.or(fallback.discovery_listen),
             bootnode: self.bootnode.or(fallback.bootnode),
             static_nodes: either(self.static_nodes, fallback.static_nodes),
@@ -160,6 +167,7 @@ impl Settings {
             net_restrict: self.net_restrict.or(fallback.net_restrict),
             name: self.name.or(fallback.name),
             echo: either(self.echo, fallback.echo),
+            talk_echo: either(self.talk_echo, fallback.talk_echo),
             json: self.json.or(fallback.json),
             log: self.log.or(fallback.log),
         }
@@ -171,7 +179,7 @@ impl Settings {
             return Ok(false);
         }
         for (is_set, with) in [
-            (self.no_discovery == Some(true), "no-discovery"),
+            (self.discovery.as_ref().is_some_and(|it| it.0.is_empty()), "discovery none"),
             (!self.static_nodes.is_empty(), "static"),
             (!self.echo.is_empty(), "echo"),
         ] {

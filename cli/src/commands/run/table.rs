@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::value::short;
 
-/// The nodes that discovery knows, closest to us first; `None` where there is no discovery.
+/// The nodes that discovery knows, closest to us first, by each version; `None` where there is no discovery.
 pub(crate) async fn of(server: &Server) -> Option<Vec<TableEntry>> {
     server.discovery_addr()?;
     Some(server.table().await)
@@ -16,6 +16,7 @@ pub(crate) async fn of(server: &Server) -> Option<Vec<TableEntry>> {
 pub(crate) fn to_json(table: Option<&[TableEntry]>) -> Value {
     let node = |entry: &TableEntry| {
         json!({
+            "version": entry.version.to_string(),
             "id": entry.node.id().to_string(),
             "distance": entry.distance,
             "endpoint": entry.endpoint.to_string(),
@@ -46,8 +47,10 @@ pub(crate) fn to_text(table: Option<&[TableEntry]>) -> String {
     }
     let endpoints: Vec<String> = entries.iter().map(|entry| entry.endpoint.to_string()).collect();
     let width = endpoints.iter().map(String::len).max().unwrap_or(0);
-    text +=
-        &format!("distance  id        {:width$}  checks  {:13}  last heard\n", "address", "record");
+    text += &format!(
+        "by  distance  id        {:width$}  checks  {:13}  last heard\n",
+        "address", "record"
+    );
     for (entry, endpoint) in entries.iter().zip(endpoints) {
         let record = seq(entry).map_or_else(|| "none".into(), |seq| seq.to_string());
         let heard = match entry.last_seen {
@@ -55,7 +58,8 @@ pub(crate) fn to_text(table: Option<&[TableEntry]>) -> String {
             None => "never".into(),
         };
         text += &format!(
-            "{:8}  {}  {endpoint:width$}  {:>6}  {record:13}  {heard}\n",
+            "{}  {:8}  {}  {endpoint:width$}  {:>6}  {record:13}  {heard}\n",
+            entry.version,
             entry.distance,
             short(&entry.node.id()),
             entry.checks,

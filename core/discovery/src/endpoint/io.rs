@@ -7,7 +7,7 @@ use peerage_node::{Node, NodeId, Policy, Record};
 
 use crate::{
     Datagram, LocalChange, LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, SeedNode,
-    StoreOp, TableEntry,
+    StoreOp, TableEntry, Version, v5::TalkId,
 };
 
 /// One name that is to be resolved. Chosen by the machine, never used twice.
@@ -42,6 +42,15 @@ pub enum Input<'a> {
     Seeds(Vec<SeedNode>),
     /// Who may be talked to from now on. Nodes in the table that may not be are dropped.
     SetPolicy(Policy),
+    /// A handler has answered an [`Output::TalkRequest`]. An answer longer than
+    /// [`MAX_TALK_RESPONSE`](crate::v5::MAX_TALK_RESPONSE) goes as an empty one; one that comes
+    /// later than a second is lost.
+    TalkResponse {
+        /// Of which request.
+        id: TalkId,
+        /// The answer.
+        response: Vec<u8>,
+    },
     /// Somebody would take this many more candidates; the latest number counts. While it is not 0,
     /// random walks go on until one [`Output::Candidate`] is found; each is to be followed by
     /// another of these.
@@ -62,11 +71,15 @@ pub enum Command {
         id: QueryId,
         /// What to look for.
         target: LookupTarget,
+        /// By which version; by the newest that is on, if `None`.
+        version: Option<Version>,
     },
     /// Ping a node: [`Output::Pong`] or [`Output::PingFailed`].
     Ping {
         /// Names the outputs.
         id: QueryId,
+        /// By which version; by the newest that is on, if `None`.
+        version: Option<Version>,
         /// Whom; where, is its UDP endpoint.
         node: Node,
     },
@@ -74,6 +87,8 @@ pub enum Command {
     RequestRecord {
         /// Names the output.
         id: QueryId,
+        /// By which version; by all that are on, if `None`: the first answer counts.
+        version: Option<Version>,
         /// Whom; where, is its UDP endpoint.
         node: Node,
     },
@@ -82,14 +97,52 @@ pub enum Command {
     Resolve {
         /// Names the output.
         id: QueryId,
+        /// By which version; by all that are on, if `None`: the first answer counts.
+        version: Option<Version>,
         /// Whom. Its key suffices.
         node: Node,
     },
-    /// Show the node table: [`Output::Table`].
+    /// Say whether TALKREQs of a protocol go to a handler, as [`Output::TalkRequest`]s. At most 64
+    /// protocols have one; others are answered with nothing.
+    SetTalkProtocol {
+        /// The protocol, as requests name it.
+        protocol: Vec<u8>,
+        /// Whether there is a handler.
+        has_handler: bool,
+    },
+    /// Show the node tables of all versions: [`Output::Table`].
     Table {
         /// Names the output.
         id: QueryId,
     },
+    /// Ask a node in another protocol, by TALKREQ of discovery v5: [`Output::TalkResponse`]. What is
+    /// longer than [`MAX_TALK_REQUEST`](crate::v5::MAX_TALK_REQUEST) is not sent, and not answered.
+    Talk {
+        /// Names the output.
+        id: QueryId,
+        /// Whom; where, is its UDP endpoint.
+        node: Node,
+        /// The protocol.
+        protocol: Vec<u8>,
+        /// What is asked.
+        request: Vec<u8>,
+    },
+}
+
+impl Command {
+    /// The one version that is meant; `None` where it does not matter.
+    pub(super) const fn version(&self) -> Option<Version> {
+        match self {
+            Self::Lookup { version, .. }
+            | Self::Ping { version, .. }
+            | Self::RequestRecord { version, .. }
+            | Self::Resolve { version, .. } => *version,
+            Self::AddNode(_)
+            | Self::SetTalkProtocol { .. }
+            | Self::Table { .. }
+            | Self::Talk { .. } => None,
+        }
+    }
 }
 
 impl From<Command> for Input<'_> {
@@ -119,10 +172,20 @@ pub enum Output {
         /// Who, and with what.
         step: LookupStep,
     },
-    /// A node came into the table.
-    NodeAdded(Node),
-    /// A node left the table.
-    NodeDropped(NodeId),
+    /// A node came into the table of a version.
+    NodeAdded {
+        /// The node.
+        node: Node,
+        /// The version.
+        version: Version,
+    },
+    /// A node left the table of a version.
+    NodeDropped {
+        /// The node.
+        id: NodeId,
+        /// The version.
+        version: Version,
+    },
     /// A pinged node did not answer in time, or has no UDP endpoint that we can send to.
     PingFailed {
         /// Of which [`Command::Ping`].
@@ -169,8 +232,28 @@ pub enum Output {
     Table {
         /// Of which request.
         id: QueryId,
-        /// The nodes, the closest to us first.
+        /// The nodes, the closest to us first, those of v4 before those of v5.
         entries: Vec<TableEntry>,
+    },
+    /// A node asks in a protocol that has a handler: [`Input::TalkResponse`], within a second.
+    TalkRequest {
+        /// Names the answer.
+        id: TalkId,
+        /// Who asks: it has proved that.
+        from: NodeId,
+        /// From where: it has proved that too.
+        addr: SocketAddr,
+        /// The protocol.
+        protocol: Vec<u8>,
+        /// What is asked.
+        request: Vec<u8>,
+    },
+    /// The answer to [`Command::Talk`].
+    TalkResponse {
+        /// Of which request.
+        id: QueryId,
+        /// The answer, empty if the node does not speak the protocol; `None` if it did not answer.
+        response: Option<Vec<u8>>,
     },
     /// Look for nodes of an earlier run: [`Input::Seeds`], also if there are none.
     WantSeeds,
@@ -197,7 +280,7 @@ impl Output {
             Self::Candidate(_)
             | Self::LocalRecord(_)
             | Self::LookupStep { .. }
-            | Self::NodeAdded(_)
+            | Self::NodeAdded { .. }
             | Self::Record { .. }
             | Self::ResolveName { .. }
             | Self::Resolved { .. }
@@ -206,12 +289,16 @@ impl Output {
             Self::LookupDone { result, .. } => {
                 vec_memory(&result.closest) + result.closest.len() * Node::MAX_HEAP
             }
-            Self::NodeDropped(_)
+            Self::NodeDropped { .. }
             | Self::PingFailed { .. }
             | Self::Pong { .. }
             | Self::WantSeeds => 0,
             Self::Send { bytes, .. } => vec_memory(bytes),
             Self::Table { entries, .. } => vec_memory(entries) + entries.len() * Node::MAX_HEAP,
+            Self::TalkRequest { protocol, request, .. } => {
+                vec_memory(protocol) + vec_memory(request)
+            }
+            Self::TalkResponse { response, .. } => response.as_ref().map_or(0, vec_memory),
         }
     }
 }

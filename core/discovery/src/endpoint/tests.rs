@@ -44,10 +44,10 @@ fn nothing_is_served_before_the_seeds_are_there_and_every_command_is_answered() 
     let node = node(2, public(2));
     let commands = [
         Command::AddNode(node.clone()),
-        Command::Lookup { id: QUERY, target: LookupTarget::Random },
-        Command::Ping { id: QUERY, node: node.clone() },
-        Command::RequestRecord { id: QUERY, node: node.clone() },
-        Command::Resolve { id: QUERY, node: node.clone() },
+        Command::Lookup { version: None, id: QUERY, target: LookupTarget::Random },
+        Command::Ping { version: None, id: QUERY, node: node.clone() },
+        Command::RequestRecord { version: None, id: QUERY, node: node.clone() },
+        Command::Resolve { version: None, id: QUERY, node: node.clone() },
         Command::Table { id: QUERY },
     ];
     for command in commands {
@@ -69,7 +69,9 @@ fn nothing_is_served_before_the_seeds_are_there_and_every_command_is_answered() 
     );
     assert!(endpoint.is_running());
     let begun = outputs(&mut endpoint);
-    assert_eq!(begun, [Output::Store(StoreOp::Seq(1)), Output::NodeAdded(node)]);
+    let added = |version| Output::NodeAdded { node: node.clone(), version };
+    let expected = [Output::Store(StoreOp::Seq(1)), added(Version::V4), added(Version::V5)];
+    assert_eq!(begun, expected);
     // Seeds that nobody asked for are no reason to begin anew.
     endpoint.handle_input(START, Input::Seeds(Vec::new()));
     assert_eq!(outputs(&mut endpoint), []);
@@ -231,7 +233,8 @@ fn a_datagram_is_given_to_the_version_that_it_is_of_however_it_was_checked() {
     let mut endpoint = endpoint(1);
     endpoint.handle_input(START, Input::Seeds(Vec::new()));
     outputs(&mut endpoint);
-    let ping = Command::Ping { id: QUERY, node: node(1, public(1)) };
+    let version = Some(Version::V4);
+    let ping = Command::Ping { version, id: QUERY, node: node(1, public(1)) };
     let (from, key): (SocketAddr, SecretKey) = (public(2), secret(2));
     let mut asking = Endpoint::new(Config::default(), about(key, from), 0, [2; 32]);
     asking.handle_input(START, Input::Seeds(Vec::new()));
@@ -268,6 +271,6 @@ fn without_a_version_nothing_is_understood_and_nothing_sent() {
     let stats = net.machine(public(1)).stats();
     assert!(stats.foreign > 0 && stats.foreign == stats.received);
     assert!(net.machine(public(1)).v4().is_none());
-    net.command(public(1), Command::Ping { id: QUERY, node: node(2, public(2)) });
+    net.command(public(1), Command::Ping { version: None, id: QUERY, node: node(2, public(2)) });
     assert!(net.events(public(1)).contains(&Output::PingFailed { id: QUERY }));
 }

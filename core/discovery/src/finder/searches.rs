@@ -187,12 +187,16 @@ impl<T> Walker<T> {
 
 impl<T: Target> Finder<T> {
     /// [`Command::Lookup`](crate::Command::Lookup).
-    pub(crate) fn look_up(&mut self, id: QueryId, target: LookupTarget) {
+    pub(crate) fn look_up(&mut self, base: &mut Base, id: QueryId, target: LookupTarget) {
         let target = match target {
-            LookupTarget::Key(key) => T::of(&key),
-            LookupTarget::Random => T::random(&mut self.random),
+            LookupTarget::Id(at) => T::at(at),
+            LookupTarget::Key(key) => Some(T::of(&key)),
+            LookupTarget::Random => Some(T::random(&mut self.random)),
         };
-        self.search(Goal::Command(id), target);
+        match target {
+            Some(target) => self.search(Goal::Command(id), target),
+            None => base.put(Output::LookupDone { id, result: LookupResult::default() }),
+        }
     }
 
     /// The next node to be asked. Each is to be followed by [`on_query`](Self::on_query) and

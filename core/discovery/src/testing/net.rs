@@ -10,7 +10,9 @@ use peerage_machine::{Instant, Machine, Now, TimerTable};
 use peerage_node::{Node, Record, SecretKey, SelfDescription};
 
 use super::secret;
-use crate::{Command, Config, Datagram, Endpoint, Input, Output, SeedNode, v4::V4};
+use crate::{
+    Command, Config, Datagram, Endpoint, Input, Output, SeedNode, Version, v4::V4, v5::V5,
+};
 
 /// Of every datagram.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);
@@ -22,6 +24,8 @@ pub(crate) const START: Now =
 #[derive(Debug)]
 pub(crate) struct Net {
     pub(crate) now: Now,
+    /// Which versions machines speak.
+    versions: &'static [Version],
     machines: BTreeMap<SocketAddr, Endpoint>,
     configs: BTreeMap<SocketAddr, Config>,
     /// When each wants to be woken.
@@ -55,9 +59,16 @@ pub(crate) struct Parcel {
 }
 
 impl Net {
+    /// One of machines that speak v4.
     pub(crate) fn new() -> Self {
+        Self::of(&[Version::V4])
+    }
+
+    /// One of machines that speak these versions.
+    pub(crate) fn of(versions: &'static [Version]) -> Self {
         Self {
             now: START,
+            versions,
             machines: BTreeMap::new(),
             configs: BTreeMap::new(),
             wakes: TimerTable::new(),
@@ -91,6 +102,9 @@ impl Net {
         config: Config,
         seq: u64,
     ) {
+        let mut versions = config.versions();
+        versions.retain(|version| self.versions.contains(version));
+        let config = config.with_versions(&versions);
         self.configs.insert(addr, config.clone());
         let seed = about.key.public().id().0;
         self.machines.insert(addr, Endpoint::new(config, about, seq, seed));
@@ -163,6 +177,10 @@ impl Net {
 
     pub(crate) fn v4(&self, addr: SocketAddr) -> &V4 {
         self.machine(addr).v4().unwrap()
+    }
+
+    pub(crate) fn v5(&self, addr: SocketAddr) -> &V5 {
+        self.machine(addr).v5().unwrap()
     }
 
     /// The record of a machine, as it is announced.

@@ -16,10 +16,7 @@ use super::{
     },
     pings::PingPurpose,
 };
-use crate::{CLOSEST, Entry, Output, PongInfo, StoreOp, base::Base};
-
-/// The ports that nodes do not listen at, as others do: nobody should make us send there.
-const RESERVED_PORTS: std::ops::RangeInclusive<u16> = 0..=1024;
+use crate::{CLOSEST, Entry, Output, PongInfo, StoreOp, base::Base, is_reserved_port};
 
 impl V4 {
     /// A packet came in from an address that may be talked to.
@@ -287,7 +284,7 @@ impl V4 {
 /// The node that the node at `from` tells of, if it may be asked.
 fn usable(now: Now, base: &Base, from: IpAddr, neighbor: &Neighbor) -> Option<Node> {
     let udp = neighbor.endpoint.udp_addr()?;
-    let is_good = !RESERVED_PORTS.contains(&udp.port())
+    let is_good = !is_reserved_port(udp.port())
         && check_relay(from, udp.ip()).is_ok()
         && base.is_allowed(now, None, udp.ip());
     let node = if is_good { neighbor.to_node()? } else { return None };

@@ -249,6 +249,10 @@ impl finder::Target for Target {
         key.into()
     }
 
+    fn at(_: NodeId) -> Option<Self> {
+        None
+    }
+
     fn random(random: &mut Random) -> Self {
         Self(random.bytes())
     }

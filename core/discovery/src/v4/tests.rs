@@ -13,7 +13,7 @@ use peerage_node::{Node, NodeId, Policy, SecretKey};
 
 use super::packet::{Endpoint, EnrRequest, FindNode, Packet, Ping, Pong, Target, Token};
 use crate::{
-    Command, Config, Input, Output, QueryId,
+    Command, Config, Input, Output, QueryId, Version,
     testing::{
         net::{LATENCY, Net, Parcel, about, lost},
         public, secret,

@@ -47,7 +47,8 @@ const SIGNATURE_SIZE: usize = 64;
 const KEY_SIZE: usize = 33;
 /// Of the authentication data of a handshake, without the record.
 const PROOF_SIZE: usize = ID_SIZE + 2 + SIGNATURE_SIZE + KEY_SIZE;
-const MAX_HEAD_SIZE: usize = HEAD_SIZE + PROOF_SIZE + MAX_RECORD_SIZE;
+/// The most bytes of an IV and a header.
+pub(super) const MAX_HEAD_SIZE: usize = HEAD_SIZE + PROOF_SIZE + MAX_RECORD_SIZE;
 
 /// The flags of the specification.
 mod flag {

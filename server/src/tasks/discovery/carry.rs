@@ -10,6 +10,7 @@ use super::{Input, Task};
 use crate::{
     discovery::{LookupResult, LookupStep, PongInfo, TableEntry},
     events::Event,
+    talk::TalkRequest,
     tasks::notice::Notice,
 };
 
@@ -20,6 +21,7 @@ pub(super) enum Query {
     Record(oneshot::Sender<Option<Record>>),
     Resolve(oneshot::Sender<Option<Node>>),
     Table(oneshot::Sender<Vec<TableEntry>>),
+    Talk(oneshot::Sender<Option<Vec<u8>>>),
 }
 
 impl Task {
@@ -58,13 +60,13 @@ impl Task {
                     let _ = steps.send(step);
                 }
             }
-            Output::NodeAdded(node) => {
-                tracing::debug!(?node, "node discovered");
-                self.publish(Event::NodeAdded { node });
+            Output::NodeAdded { node, version } => {
+                tracing::debug!(?node, %version, "node discovered");
+                self.publish(Event::NodeAdded { node, version });
             }
-            Output::NodeDropped(id) => {
-                tracing::debug!(%id, "node forgotten");
-                self.publish(Event::NodeDropped { id });
+            Output::NodeDropped { id, version } => {
+                tracing::debug!(%id, %version, "node forgotten");
+                self.publish(Event::NodeDropped { id, version });
             }
             Output::PingFailed { id } => {
                 if let Some(Query::Ping(done)) = queries.remove(&id) {
@@ -96,6 +98,15 @@ impl Task {
             Output::Table { id, entries } => {
                 if let Some(Query::Table(done)) = queries.remove(&id) {
                     let _ = done.send(entries);
+                }
+            }
+            Output::TalkRequest { id, from, addr, protocol, request } => {
+                let request = TalkRequest::new(from, addr, protocol, request);
+                self.talking.on_request(id, request);
+            }
+            Output::TalkResponse { id, response } => {
+                if let Some(Query::Talk(done)) = queries.remove(&id) {
+                    let _ = done.send(response);
                 }
             }
             Output::Warning(warning) => tracing::warn!("{warning}"),

@@ -3,10 +3,12 @@
 use peerage_node::{Node, Record};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::discovery::{LookupResult, LookupStep, LookupTarget, PongInfo, TableEntry};
+use crate::{
+    discovery::{LookupResult, LookupStep, LookupTarget, PongInfo, TableEntry, Version},
+    talk::TalkHandler,
+};
 
 /// A question or an order, with whom to tell the answer. Who asks may have gone when it comes.
-#[derive(Debug)]
 pub(crate) enum Command {
     AddNode(Node),
     /// Panics, to see what becomes of it.
@@ -14,11 +16,13 @@ pub(crate) enum Command {
     Crash,
     Lookup {
         target: LookupTarget,
+        version: Option<Version>,
         steps: mpsc::UnboundedSender<LookupStep>,
         done: oneshot::Sender<LookupResult>,
     },
     Ping {
         node: Node,
+        version: Option<Version>,
         done: oneshot::Sender<Option<PongInfo>>,
     },
     Record {
@@ -29,7 +33,18 @@ pub(crate) enum Command {
         node: Node,
         done: oneshot::Sender<Option<Node>>,
     },
+    /// `None` takes the handler away.
+    SetTalkHandler {
+        protocol: Vec<u8>,
+        handler: Option<TalkHandler>,
+    },
     Table {
         done: oneshot::Sender<Vec<TableEntry>>,
+    },
+    Talk {
+        node: Node,
+        protocol: Vec<u8>,
+        request: Vec<u8>,
+        done: oneshot::Sender<Option<Vec<u8>>>,
     },
 }

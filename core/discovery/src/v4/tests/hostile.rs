@@ -217,7 +217,9 @@ fn a_policy_that_changes_drops_whom_it_forbids_and_goes_on_with_the_others() {
     assert_eq!(known(&net), both);
     net.input(public(A), Input::SetPolicy(restricted_to("10.0.0.0/8")));
     assert_eq!(known(&net), [id(C)]);
-    assert!(net.events.contains(&(public(A), Output::NodeDropped(id(B)))));
+    assert!(
+        net.events.contains(&(public(A), Output::NodeDropped { id: id(B), version: Version::V4 }))
+    );
     // The other one still pings us, and neither that nor what others tell of it brings it back.
     net.run(seconds(60));
     assert_eq!(known(&net), [id(C)]);
@@ -233,7 +235,10 @@ fn a_policy_that_changes_drops_whom_it_forbids_and_goes_on_with_the_others() {
 fn a_request_that_waits_is_not_sent_to_whom_a_new_policy_forbids() {
     let mut net = one();
     let tester = Tester::new(9, public(9));
-    net.command(public(A), Command::RequestRecord { id: QueryId(1), node: tester.node() });
+    net.command(
+        public(A),
+        Command::RequestRecord { version: None, id: QueryId(1), node: tester.node() },
+    );
     // It is pinged first, and answers; to be asked once it has had time to ping us.
     let sent = tester.read(&mut net, 2 * LATENCY);
     let [(Packet::Ping(_), token)] = sent[..] else { panic!("{sent:?}") };

@@ -75,7 +75,7 @@ fn a_silent_node_leaves_the_table() {
     net.down.insert(b);
     net.run(seconds(600));
     let events = net.events(a);
-    assert!(events.contains(&Output::NodeDropped(id(B))));
+    assert!(events.contains(&Output::NodeDropped { id: id(B), version: Version::V4 }));
     // The boot node is tried again and again.
     net.down.remove(&b);
     net.run(seconds(120));
@@ -113,7 +113,7 @@ fn a_lookup_among_50_nodes_finds_the_closest_16() {
     net.run(seconds(30));
     let target = Target::from(secret(777).public());
     net.events.clear();
-    net.command(public(7), Command::Lookup { id: QUERY, target: somewhere() });
+    net.command(public(7), Command::Lookup { version: None, id: QUERY, target: somewhere() });
     net.run(seconds(15));
     let mut expected: Vec<_> = (0..50).filter(|n| *n != 7).map(id).collect();
     expected.sort_by(|a, b| target.id().cmp_distance(a, b));
@@ -140,7 +140,10 @@ fn lookups_end_also_with_nobody_to_ask_and_however_many() {
     let mut net = Net::new();
     net.start(A, public(A), Vec::new());
     for n in 0..1000 {
-        net.command(public(A), Command::Lookup { id: QueryId(n), target: somewhere() });
+        net.command(
+            public(A),
+            Command::Lookup { version: None, id: QueryId(n), target: somewhere() },
+        );
     }
     let events = net.events(public(A));
     let is_done =
@@ -149,7 +152,7 @@ fn lookups_end_also_with_nobody_to_ask_and_however_many() {
 
     let (mut net, a, _) = pair();
     for n in 0..100 {
-        net.command(a, Command::Lookup { id: QueryId(n), target: somewhere() });
+        net.command(a, Command::Lookup { version: None, id: QueryId(n), target: somewhere() });
     }
     net.run(seconds(60));
     let events = net.events(a);
@@ -199,7 +202,7 @@ fn an_answer_in_two_packets_is_put_together() {
     assert_eq!(counts, [12, 4]);
     // And so it is here: all 16 are one answer.
     net.start(91, public(91), vec![node(0, public(0))]);
-    net.command(public(91), Command::Lookup { id: QUERY, target: somewhere() });
+    net.command(public(91), Command::Lookup { version: None, id: QUERY, target: somewhere() });
     net.run(seconds(20));
     let found = net.events(public(91)).into_iter().find_map(|it| match it {
         Output::LookupStep { step, .. } => step.found,
@@ -227,8 +230,8 @@ fn records_pings_and_timeouts_are_reported() {
     let (mut net, a, b) = pair();
     net.run(seconds(10));
     net.events.clear();
-    net.command(a, Command::Ping { id: QUERY, node: node(B, b) });
-    net.command(a, Command::RequestRecord { id: QUERY, node: node(B, b) });
+    net.command(a, Command::Ping { version: None, id: QUERY, node: node(B, b) });
+    net.command(a, Command::RequestRecord { version: None, id: QUERY, node: node(B, b) });
     net.run(seconds(1));
     let record = net.record(b).clone();
     let events = net.events(a);
@@ -240,8 +243,8 @@ fn records_pings_and_timeouts_are_reported() {
 
     // Nobody is there; and nobody can be.
     for silent in [node(9, public(9)), Node::new(*secret(9).public())] {
-        net.command(a, Command::Ping { id: QUERY, node: silent.clone() });
-        net.command(a, Command::RequestRecord { id: QUERY, node: silent });
+        net.command(a, Command::Ping { version: None, id: QUERY, node: silent.clone() });
+        net.command(a, Command::RequestRecord { version: None, id: QUERY, node: silent });
         net.run(seconds(1));
         let events = net.events(a);
         assert!(events.contains(&Output::PingFailed { id: QUERY }));
@@ -254,7 +257,7 @@ fn a_node_is_resolved_by_asking_it_and_else_by_lookup() {
     let mut net = crowd(20);
     net.run(seconds(30));
     let resolved = |net: &mut Net, node: Node| {
-        net.command(public(3), Command::Resolve { id: QUERY, node });
+        net.command(public(3), Command::Resolve { version: None, id: QUERY, node });
         net.run(seconds(20));
         net.events(public(3)).into_iter().find_map(|it| match it {
             Output::Resolved { id: QUERY, node } => Some(node),
@@ -312,7 +315,7 @@ fn no_loopback_address_is_told_to_the_world() {
     let tester = Tester::new(9, public(9));
     let about = about(secret(A), "127.0.0.1:30303".parse().unwrap());
     net.start_with(public(A), about, Config::default());
-    net.command(public(A), Command::Ping { id: QUERY, node: tester.node() });
+    net.command(public(A), Command::Ping { version: None, id: QUERY, node: tester.node() });
     let sent = tester.read(&mut net, seconds(1));
     let [(Packet::Ping(ping), _)] = &sent[..] else { panic!("{sent:?}") };
     let unspecified = Some("0.0.0.0".parse().unwrap());
@@ -387,7 +390,7 @@ fn a_node_that_has_forgotten_us_is_pinged_before_the_next_request() {
     net.run(seconds(10));
     net.start_after(b, about(secret(B), b), Config::default(), 5);
     let record = |net: &mut Net| {
-        net.command(a, Command::RequestRecord { id: QUERY, node: node(B, b) });
+        net.command(a, Command::RequestRecord { version: None, id: QUERY, node: node(B, b) });
         net.run(Duration::from_millis(520));
         net.events(a).into_iter().find_map(|it| match it {
             Output::Record { record, .. } => Some(record.map(|record| record.seq())),
@@ -432,7 +435,7 @@ fn one_node_is_asked_for_nodes_once_at_a_time() {
     net.command(public(A), Command::AddNode(tester.node()));
     for n in 1..=3 {
         let target = LookupTarget::Key(*secret(n).public());
-        net.command(public(A), Command::Lookup { id: QueryId(n.into()), target });
+        net.command(public(A), Command::Lookup { version: None, id: QueryId(n.into()), target });
     }
     // Answers could not be told apart.
     for n in 1..=3_u32 {
@@ -457,7 +460,10 @@ fn one_node_is_asked_for_nodes_once_at_a_time() {
 fn a_record_is_taken_from_its_node_only_and_for_the_right_request() {
     for (n, is_right_token, is_taken) in [(9, true, true), (8, true, false), (9, false, false)] {
         let (mut net, tester) = asked();
-        net.command(public(A), Command::RequestRecord { id: QUERY, node: tester.node() });
+        net.command(
+            public(A),
+            Command::RequestRecord { version: None, id: QUERY, node: tester.node() },
+        );
         let sent = tester.read(&mut net, 2 * LATENCY);
         let [(Packet::EnrRequest(_), token)] = sent[..] else { panic!("{sent:?}") };
         let record = LocalRecord::new(secret(n), 0).record().encode();
@@ -501,7 +507,7 @@ fn of_neighbors_only_those_that_may_be_asked_are_taken_and_16_at_most() {
     ] {
         let (mut net, tester) = asked();
         net.command(public(A), Command::AddNode(tester.node()));
-        net.command(public(A), Command::Lookup { id: QUERY, target: somewhere() });
+        net.command(public(A), Command::Lookup { version: None, id: QUERY, target: somewhere() });
         let sent = tester.read(&mut net, 2 * LATENCY);
         assert!(sent.iter().any(|(it, _)| matches!(it, Packet::FindNode(_))), "{sent:?}");
         for nodes in packets {

@@ -28,8 +28,7 @@ const HANDSHAKE: &str = "00000000000000000000000000000000088b3d4342774649305f313
                          a776b21301f8b65efd5796706adff216ab862a9186875f9494150c4ae06fa4d1\
                          f0396c93f215fa4ef524f1eadf5f0f4126b79336671cbcf7a885b1f8bd2a5d83\
                          9cf8";
-const HANDSHAKE_WITH_RECORD: &str =
-    "00000000000000000000000000000000088b3d4342774649305f313964a39e55\
+const HANDSHAKE_WITH_RECORD: &str = "00000000000000000000000000000000088b3d4342774649305f313964a39e55\
      ea96c005ad539c8c7560413a7008f16c9e6d2f43bbea8814a546b7409ce783d3\
      4c4f53245d08da4bb23698868350aaad22e3ab8dd034f548a1c43cd246be9856\
      2fafa0a1fa86d8e7a3b95ae78cc2b988ded6a5b59eb83ad58097252188b902b2\
@@ -67,8 +66,7 @@ fn vector_handshake(seq: u64, record: &[u8]) -> (Vec<u8>, SessionKeys, [u8; 32])
     let (a, b) = (key(NODE_A), key(NODE_B));
     let ephemeral = EphemeralKey::from_bytes(&key(EPHEMERAL).to_bytes()).unwrap();
     let (ids, public) = ((a.public().id(), b.public().id()), ephemeral.public().to_compressed());
-    let keys =
-        SessionKeys::derive(&ephemeral.agree_point(b.public()), &ids.0, &ids.1, &challenge);
+    let keys = SessionKeys::derive(&ephemeral.agree_point(b.public()), &ids.0, &ids.1, &challenge);
     let digest = identity_digest(&challenge, &public, &ids.1);
     let proof = Handshake {
         source: ids.0,
@@ -183,10 +181,7 @@ fn a_header_whose_sizes_do_not_fit_is_malformed() {
     let mut data = vec![0; PROOF_SIZE];
     data[32..34].copy_from_slice(&[65, 33]);
     let bytes = masked(2, &data, PROOF_SIZE as u16, 20);
-    assert_eq!(
-        Unmasked::check(&mask(), &bytes).unwrap_err(),
-        PacketError::Malformed { flag: 2 }
-    );
+    assert_eq!(Unmasked::check(&mask(), &bytes).unwrap_err(), PacketError::Malformed { flag: 2 });
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! `peerage ping --v4`: is a node there for discovery, and what is its record now?
+//! `peerage ping --v4` and `--v5`: is a node there for discovery, and what is its record now?
 
 use std::time::Duration;
 
-use peerage::{DiscoveryError, Node, PongInfo, Record, SecretKey, Server};
+use peerage::{DiscoveryError, Node, PongInfo, Record, SecretKey, Server, Version};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Question {
     /// Whom.
     pub(super) node: Node,
+    /// By which version.
+    pub(super) version: Version,
     /// How long the answers may take together.
     pub(super) timeout: Duration,
     /// For programs.
@@ -33,7 +35,7 @@ struct Answer {
 impl Question {
     /// Asks with this key, and prints the answer.
     pub(super) async fn ask(self, key: SecretKey) -> Result<(), Failure> {
-        let server = probe::start(key, std::slice::from_ref(&self.node), &[]).await?;
+        let server = probe::start(key, self.version, std::slice::from_ref(&self.node), &[]).await?;
         let answer = self.answer(&server).await;
         server.stop().await;
         if self.json {
@@ -41,12 +43,13 @@ impl Question {
         } else if let Ok(answer) = &answer {
             output::text(&to_text(&self.node, answer))?;
         }
-        answer.map(drop).map_err(|why| PingV4Error { why }.into())
+        answer.map(drop).map_err(|why| PingUdpError { why }.into())
     }
 
     async fn answer(&self, server: &Server) -> Result<Answer, DiscoveryError> {
         let deadline = Instant::now() + self.timeout;
-        let pong = match timeout_at(deadline, server.ping_v4(self.node.clone())).await {
+        let pong = match timeout_at(deadline, server.ping_by(self.version, self.node.clone())).await
+        {
             Ok(pong) => pong?,
             Err(_) => return Err(DiscoveryError::NoAnswer),
         };
@@ -58,7 +61,7 @@ impl Question {
 /// Why a node did not answer over UDP.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("cannot ping by discovery: {why}")]
-pub(crate) struct PingV4Error {
+pub(crate) struct PingUdpError {
     why: DiscoveryError,
 }
 

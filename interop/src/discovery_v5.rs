@@ -2,10 +2,11 @@
 //! it.
 //!
 //! All tell `v5_node_added` (`id`, `enr`): a node that is now in the table. `v5_session` (`remote`;
-//! `id` but at ethrex): keys have been agreed on. `v5_received` of chainsafe and ethrex (`type`: the
-//! lower-case name of the message, `remote`): one that came. `v5_talk_request` (`protocol`,
-//! `payload`) of those that take any, sigp and chainsafe: they alone also do what they are told.
-//! `v5_banned` of sigp: what we sent made it ban a node and its address.
+//! `id` but at ethrex, which tells its `role`): keys have been agreed on. `v5_received` of
+//! chainsafe and ethrex (`type`: the lower-case name of the message, `remote`): one that came.
+//! `v5_talk_request` (`protocol`, `payload`) of those that take any, sigp and chainsafe: they alone
+//! also do what they are told. `v5_banned` of sigp: what we sent made it ban a node and its
+//! address.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::foreign::Foreign;
+use crate::netns::Netns;
 use crate::peerage::Peerage;
 use crate::process::text;
 
@@ -147,6 +149,25 @@ impl Peerage {
         let table = self.table();
         let all = table["nodes"].as_array().expect("because a table has nodes").iter();
         all.filter(|node| node["version"] == "v5" && node["live"] == true).map(id_and_enr).collect()
+    }
+
+    /// Looks for `known` by `peerage lookup --v5` that is told of `boot` alone.
+    ///
+    /// # Panics
+    /// If it does not find it, or not with the record that it has now.
+    pub fn v5_lookup_finds(net: &Netns, boot: &Listening, known: &Listening) {
+        let arguments = ["lookup", "--v5", "--json", "--bootnodes", &boot.enr, &known.id];
+        let (lines, success) = Self::lines(net, &arguments);
+        assert!(success, "{lines:?}");
+        let result = lines.last().expect("because there is a result");
+        assert_eq!(
+            (&result["event"], &result["found"]),
+            (&json!("result"), &json!(true)),
+            "{lines:?}"
+        );
+        let closest = &result["closest"][0];
+        assert_eq!((&closest["id"], &closest["enr"]), (&json!(known.id), &json!(known.enr)));
+        assert_eq!(closest["distance"], 0);
     }
 }
 

@@ -191,6 +191,16 @@ impl Peerage {
         });
         (json, output.status.success())
     }
+
+    /// The sequence number of a record, by `peerage enr decode`.
+    ///
+    /// # Panics
+    /// If it is no record.
+    pub fn sequence(net: &Netns, record: &str) -> u64 {
+        let (decoded, success) = Self::once(net, &["enr", "decode", "--json", record]);
+        assert!(success, "{decoded}");
+        decoded["seq"].as_u64().expect("because every record has one")
+    }
 }
 
 /// The binary, built when the first test asks: a test crate cannot depend on another crate's

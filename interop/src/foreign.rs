@@ -3,7 +3,8 @@
 //! All tell `listening` (`enode`) or `ready`. Those that a test drives tell `hello` (`caps`, and
 //! what else of it they show), `connect`, `disconnect` (`by`, `reason`), `closed`; those with
 //! capabilities of our choice also `sent` and `message` (`protocol`, `code`, `size`, `sha256`).
-//! What they tell of discovery is in [`discovery`](super::discovery).
+//! What they tell of discovery is in [`discovery`](super::discovery) for v4 and in
+//! [`discovery_v5`](super::discovery_v5).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,17 +16,21 @@ use tempfile::TempDir;
 use crate::netns::Netns;
 use crate::process::{Process, text};
 
-/// A foreign implementation of RLPx, and of discovery where it says so.
+/// A foreign implementation of RLPx or of discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Implementation {
+    /// `@chainsafe/discv5`, in JavaScript: discovery v5 and nothing else.
+    Chainsafe,
     /// `@ethereumjs/devp2p`, in JavaScript. Sends Disconnect as a bare number. Discovery v4 without
     /// records.
     Ethereumjs,
     /// `@ethereumjs/client`, a whole execution client on a private chain. It takes no commands,
     /// finds its peers by discovery v4, and tells what its own `admin_peers` says of them.
     EthereumjsClient,
-    /// `ethrex-p2p`, in Rust. Speaks `eth` and `snap` only, and discovery v4 with records.
+    /// `ethrex-p2p`, in Rust. Speaks `eth` and `snap` only, discovery v4 with records, and v5.
     Ethrex,
+    /// `discv5` of Sigma Prime, in Rust: discovery v5 and nothing else.
+    Sigp,
     /// The `p2p` package of Trinity, in Python. Stays where there is no capability in common.
     Trinity,
 }
@@ -39,18 +44,23 @@ impl Implementation {
                 _ => false,
             };
         match self {
+            Self::Chainsafe => {
+                same("chainsafe-discv5/package-lock.json", ".cache/chainsafe-discv5/installed")
+            }
             Self::Ethereumjs => same("ethereumjs/package-lock.json", ".cache/ethereumjs/installed"),
             Self::EthereumjsClient => {
                 same("ethereumjs-client/package-lock.json", ".cache/ethereumjs-client/installed")
             }
             Self::Ethrex => here(EXNODE).is_file(),
+            Self::Sigp => here(SIGPNODE).is_file(),
             Self::Trinity => same("trinity/requirements.txt", ".cache/trinity/installed"),
         }
     }
 
-    /// The client name that it announces in Hello.
+    /// The client name that it announces in Hello; empty if it sends none.
     pub const fn client(self) -> &'static str {
         match self {
+            Self::Chainsafe | Self::Sigp => "",
             Self::Ethereumjs => "ethereumjs-devp2p/v10.0.0/interop",
             // It goes on with the platform.
             Self::EthereumjsClient => "EthereumJS/0.10.5",
@@ -63,9 +73,11 @@ impl Implementation {
     /// own.
     fn key(self, number: u8) -> Option<String> {
         let implementation = match self {
+            Self::Chainsafe => "c5",
             Self::Ethereumjs => "e1",
             Self::EthereumjsClient => return None,
             Self::Ethrex => "e2",
+            Self::Sigp => "51",
             Self::Trinity => "71",
         };
         Some(format!("{}{number:02x}", implementation.repeat(31)))
@@ -74,21 +86,24 @@ impl Implementation {
     /// Where its driver lies.
     const fn folder(self) -> &'static str {
         match self {
+            Self::Chainsafe => "chainsafe-discv5",
             Self::Ethereumjs => "ethereumjs",
             Self::EthereumjsClient => "ethereumjs-client",
             Self::Ethrex => "ethrex",
+            Self::Sigp => "sigp",
             Self::Trinity => "trinity",
         }
     }
 
     fn command(self, net: &Netns) -> Command {
         match self {
-            Self::Ethereumjs | Self::EthereumjsClient => {
+            Self::Chainsafe | Self::Ethereumjs | Self::EthereumjsClient => {
                 let mut command = net.command("node");
                 command.arg(here(&format!("{}/node.mjs", self.folder())));
                 command
             }
             Self::Ethrex => net.command(here(EXNODE)),
+            Self::Sigp => net.command(here(SIGPNODE)),
             Self::Trinity => {
                 let mut command = net.command(here(".cache/trinity/bin/python"));
                 command.arg(here("trinity/node.py"));
@@ -101,15 +116,18 @@ impl Implementation {
 impl fmt::Display for Implementation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Chainsafe => "chainsafe-discv5",
             Self::Ethereumjs => "ethereumjs",
             Self::EthereumjsClient => "the client of ethereumjs",
             Self::Ethrex => "ethrex-p2p",
+            Self::Sigp => "sigp-discv5",
             Self::Trinity => "Trinity",
         })
     }
 }
 
 const EXNODE: &str = ".cache/ethrex-target/debug/exnode";
+const SIGPNODE: &str = ".cache/sigp-target/debug/sigpnode";
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -132,10 +150,12 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Starts a node. Beside its key it is given `arguments`: `--listen PORT` (0 for any, but those
-    /// in Rust and whole clients want to know); for those with capabilities of our choice
+    /// Starts a node. Beside its key it is given `arguments`: `--listen PORT` (0 for any, but
+    /// ethrex and whole clients want to know); for those with capabilities of our choice
     /// `--cap NAME/VERSION/LENGTH` (`demo/1/4` by default) and `--echo`; for those with discovery
-    /// `--discovery`, and `--bootnodes ENODE` for those that find others without being told to.
+    /// v4 `--discovery`; for those with v5 `--address IP`, where it is on by itself but at ethrex
+    /// (`--discovery-v5`); and `--bootnodes NODE` for those that find others without being told to,
+    /// and those with v5.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -219,6 +239,11 @@ impl Foreign {
     /// [`Process::expect`].
     pub fn expect(&mut self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
         self.process.expect(what, matches)
+    }
+
+    /// Whether it has said such an event, and nobody has taken it.
+    pub fn has_said(&self, name: &str) -> bool {
+        self.process.untaken().iter().any(|event| event["event"] == name)
     }
 
     /// Waits until it has heard a Disconnect from its peer: the reason.

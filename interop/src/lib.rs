@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod discovery;
+mod discovery_v5;
 mod foreign;
 mod link;
 mod netns;
@@ -24,8 +25,9 @@ mod peerage;
 mod process;
 
 pub use discovery::public_key;
+pub use discovery_v5::{ECHO, Listening, Nodes, distance};
 pub use foreign::{Fill, Foreign, Implementation};
 pub use link::Link;
 pub use netns::Netns;
 pub use peerage::{Exit, Peerage};
-pub use process::{Process, text};
+pub use process::{Process, text, until};

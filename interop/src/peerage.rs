@@ -58,6 +58,14 @@ impl Peerage {
     /// # Panics
     /// As [`run`](Self::run).
     pub fn run_with_key(net: &Netns, key: &str, arguments: &[&str]) -> Self {
+        Self::run_with_key_at(net, key, "127.0.0.1:0", arguments)
+    }
+
+    /// [`run_with_key`](Self::run_with_key), but at this address of the namespace.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_with_key_at(net: &Netns, key: &str, listen: &str, arguments: &[&str]) -> Self {
         let data = TempDir::new().expect("because there is a place for temporary files");
         // `peerage` refuses a key that others can read.
         let mut options = OpenOptions::new();
@@ -65,7 +73,7 @@ impl Peerage {
             options.write(true).create_new(true).mode(0o600).open(data.path().join("nodekey"));
         let written = file.and_then(|mut file| file.write_all(key.as_bytes()));
         written.expect("because the folder is new");
-        Self::start(net, data, "127.0.0.1:0", arguments)
+        Self::start(net, data, listen, arguments)
     }
 
     /// Stops it as an operator does, and starts it again where it was, with what it has kept.
@@ -182,6 +190,16 @@ impl Peerage {
             panic!("`peerage {arguments:?}` printed no JSON ({error}): {output:?}")
         });
         (json, output.status.success())
+    }
+
+    /// The sequence number of a record, by `peerage enr decode`.
+    ///
+    /// # Panics
+    /// If it is no record.
+    pub fn sequence(net: &Netns, record: &str) -> u64 {
+        let (decoded, success) = Self::once(net, &["enr", "decode", "--json", record]);
+        assert!(success, "{decoded}");
+        decoded["seq"].as_u64().expect("because every record has one")
     }
 }
 

@@ -27,6 +27,17 @@ pub fn text(field: &Value) -> &str {
     field.as_str().unwrap_or_else(|| panic!("no text: {field}"))
 }
 
+/// Asks again and again until it is so: for what nobody tells by itself.
+///
+/// # Panics
+/// If it is not so a minute later.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in {DEADLINE:?}: {what}");
+    }
+}
+
 /// A running child. Dropping it kills it.
 pub struct Process {
     name: String,

@@ -4,7 +4,6 @@
 //! record.
 
 use peerage_interop::{Foreign, Implementation, Netns, Peerage, public_key};
-use serde_json::Value;
 
 const THEM: Implementation = Implementation::Ethrex;
 const PORT: &str = "30303";
@@ -85,14 +84,7 @@ fn it_fetches_our_record_again_when_it_hears_of_a_newer_one() {
     // Every start announces a new record.
     let ours = ours.restart(&net, &["--bootnodes", &enode]);
     assert_ne!(ours.enr(), first);
-    let seq = sequence(&net, &ours.enr());
-    assert!(seq > sequence(&net, &first));
+    let seq = Peerage::sequence(&net, &ours.enr());
+    assert!(seq > Peerage::sequence(&net, &first));
     assert_eq!(theirs.v4_record(&us, seq), ours.enr());
-}
-
-fn sequence(net: &Netns, record: &str) -> u64 {
-    let (decoded, success) = Peerage::once(net, &["enr", "decode", "--json", record]);
-    assert!(success, "{decoded}");
-    let seq: &Value = &decoded["seq"];
-    seq.as_u64().expect("because every record has one")
 }

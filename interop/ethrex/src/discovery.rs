@@ -2,14 +2,21 @@
 
 use ethrex_common::H512;
 use ethrex_p2p::peer_table::{PeerTable, PeerTableServerProtocol as _};
-use ethrex_p2p::types::Node;
+use ethrex_p2p::types::{Node, NodeRecord};
 use ethrex_p2p::utils::node_id;
 use serde_json::json;
 
 use crate::events;
 
-pub fn node(enode: &str) -> Node {
-    Node::from_enode_url(enode).expect("a valid enode")
+/// A node by its `enode:` URL or its record. Of a URL, ethrex ignores `discport`.
+pub fn node(text: &str) -> Node {
+    text.parse().expect("a valid enode or record")
+}
+
+/// A record as text. That of ethrex ends in the padding that EIP-778 leaves out.
+pub fn text(record: &NodeRecord) -> String {
+    let text = record.enr_url().expect("a record that was read can be written");
+    text.trim_end_matches('=').to_owned()
 }
 
 /// Tells `v4_contact`: its `enode`, whether it is `proved` (a ping of ours was answered, and none
@@ -25,7 +32,7 @@ pub async fn print_contact(table: &PeerTable, key: &str) {
         "id": key,
         "enode": contact.map(|contact| contact.node.enode_url()),
         "proved": contact.is_some_and(|contact| contact.was_validated()),
-        "record": record.map(|record| record.enr_url().expect("a record that came can be written")),
+        "record": record.map(text),
         "seq": record.map(|record| record.seq),
     }));
 }

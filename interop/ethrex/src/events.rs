@@ -11,6 +11,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
+use crate::discovery_v5;
+
 /// Prints what ethrex traces about connections; asks `main` for the peers when one was added.
 pub struct Events {
     notify: UnboundedSender<Value>,
@@ -45,6 +47,11 @@ impl<S: Subscriber> Layer<S> for Events {
             "Closing connection with established peer" => print(&json!({"event": "closed"})),
             "connection failure" => print(&json!({"event": "failed", "error": field("error")})),
             _ if field("protocol") == "discv4" => self.on_discovery(&fields.0),
+            _ if field("protocol") == "discv5" => {
+                discovery_v5::on_trace(&message, &fields.0);
+                // Only fails when the process is on its way out.
+                let _ = self.notify.send(json!({"cmd": "v5_changes"}));
+            }
             _ => print(&json!({"event": "log", "message": message, "fields": fields.0})),
         }
     }

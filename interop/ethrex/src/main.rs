@@ -1,15 +1,18 @@
 //! `exnode`: ethrex-p2p as a foreign node that the interop harness drives.
 //!
-//!     exnode --listen 30303 --key <64 hex digits> [--discovery] [--bootnodes ENODE] [--dial-found]
+//!     exnode --listen 30303 --key <64 hex digits> [--address 127.0.0.1] [--discovery]
+//!         [--discovery-v5] [--bootnodes ENODE|ENR] [--dial-found]
 //!
-//! It speaks RLPx on 127.0.0.1 with ethrex's own capabilities (`eth/68` and up, `snap/1`) over an
-//! empty chain in memory. With `--discovery` it speaks discovery v4 on the UDP port of the same
-//! number, and with `--dial-found` it dials what it finds. One JSON object a line: events on
-//! stdout, commands on stdin (`dial` with `enode`, `disconnect` with `reason`, `v4_contact` with
-//! `id`, a public key; the end of stdin ends the process). ethrex has no callbacks for what a peer
-//! does, so the events are made from its tracing, see [`events`].
+//! It speaks RLPx with ethrex's own capabilities (`eth/68` and up, `snap/1`) over an empty chain in
+//! memory. With `--discovery` it speaks discovery v4 on the UDP port of the same number, with
+//! `--discovery-v5` v5, with both both; and with `--dial-found` it dials what it finds. One JSON
+//! object a line: events on stdout, commands on stdin (`dial` with `enode`, `disconnect` with
+//! `reason`, `v4_contact` with `id`, a public key, `v5_table`; the end of stdin ends the process).
+//! ethrex has no callbacks for what a peer does, so the events are made from its tracing, see
+//! [`events`].
 
 mod discovery;
+mod discovery_v5;
 mod events;
 
 use std::io::BufRead as _;
@@ -46,9 +49,11 @@ async fn main() {
     store.add_initial_state(genesis).await.expect("the initial state");
     let blockchain = Arc::new(Blockchain::default_with_store(store.clone()));
 
-    let address = "127.0.0.1".parse().expect("an address");
+    let address = optional("--address").unwrap_or_else(|| "127.0.0.1".into());
+    let address = address.parse().expect("--address takes an IP address");
     let node = Node::new(address, port, port, public_key_from_signing_key(&key));
     let table = PeerTableServer::spawn(node.node_id(), 10, store.clone());
+    let record = discovery_v5::own_record(&node, &key, &store).await;
     let context = P2PContext::new(
         node.clone(),
         NetworkConfig::from_node(&node),
@@ -65,17 +70,23 @@ async fn main() {
     .expect("a context");
     let discovery = DiscoveryConfig {
         discv4_enabled: flag("--discovery"),
-        discv5_enabled: false,
+        discv5_enabled: flag("--discovery-v5"),
         ..DiscoveryConfig::default()
     };
-    let bootnodes = optional("--bootnodes").map(|enode| discovery::node(&enode));
+    let bootnodes = optional("--bootnodes").map(|node| discovery::node(&node));
     let bootnodes = bootnodes.into_iter().collect();
     start_network(context.clone(), bootnodes, discovery).await.expect("a network");
     // ethrex binds its listener in a task and says nothing when it stands: ask until it answers.
     while tokio::net::TcpStream::connect((address, port)).await.is_err() {
         tokio::task::yield_now().await;
     }
-    events::print(&json!({"event": "listening", "enode": node.enode_url()}));
+    events::print(&json!({
+        "event": "listening",
+        "enode": node.enode_url(),
+        "id": discovery_v5::id(&node),
+        "enr": record,
+        "discovery": node.udp_addr(),
+    }));
     if flag("--dial-found") {
         RLPxInitiator::spawn(context.clone());
     }
@@ -89,6 +100,7 @@ async fn main() {
         std::process::exit(0);
     });
 
+    let mut known = discovery_v5::Known::default();
     while let Some(command) = notified.recv().await {
         match command["cmd"].as_str() {
             Some("dial") => {
@@ -129,6 +141,9 @@ async fn main() {
                 let key = command["id"].as_str().expect("a public key");
                 discovery::print_contact(&table, key).await;
             }
+            Some("v5_table") => discovery_v5::print_table(&table).await,
+            // Sent by the tracing layer: a packet of v5 has come, and the table may have changed.
+            Some("v5_changes") => known.print_changes(&table).await,
             _ => panic!("unknown command: {command}"),
         }
     }

@@ -16,6 +16,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    time::Duration,
 };
 
 use peerage_machine::{ExpiringMap, Instant, TimerTable, list_bound, tree_memory};
@@ -37,6 +38,12 @@ const TRIES: u8 = 2;
 /// Packets from a node that is asked something, past the limits on what is worth looking at: all
 /// parts of an answer, and a few packets that cross.
 const SPARE: u8 = 8;
+
+/// Nonces of requests that have ended, for how long they are remembered, and how many. Clients send
+/// a WHOAREYOU again and again, with the nonce of the packet that was its first reason: one may be
+/// the answer to a request before.
+const MAX_PAST: usize = 1024;
+const PAST: Duration = Duration::from_secs(10);
 
 /// Addresses of which is known when they may be asked next. One that is forgotten may be asked at
 /// once.
@@ -77,8 +84,6 @@ pub(super) enum Stage {
     Queued,
     /// It is under way.
     Sent {
-        /// Of its last packet.
-        nonce: Nonce,
         /// Whether a WHOAREYOU was answered in this try.
         is_shaken: bool,
     },
@@ -114,12 +119,14 @@ pub(super) struct Call {
     /// Of an answer in parts, what has come; `None` if nothing has.
     pub(super) told: Option<Told>,
     spare: u8,
+    /// Of its packets to which no WHOAREYOU has come: one for each try.
+    nonces: Vec<Nonce>,
     /// Whether a shorter message has gone in its place, for the session that it is to go by.
     is_deferred: bool,
 }
 
 impl Call {
-    pub(super) const fn new(
+    pub(super) fn new(
         node: Node,
         to: SocketAddr,
         purpose: Purpose,
@@ -138,6 +145,7 @@ impl Call {
             sent: Instant::START,
             told: None,
             spare: 0,
+            nonces: Vec::new(),
             is_deferred: false,
         }
     }
@@ -155,6 +163,8 @@ pub(super) struct Calls {
     by_request: BTreeMap<(Remote, RequestId), CallId>,
     /// Those that a WHOAREYOU may answer.
     by_nonce: BTreeMap<Nonce, CallId>,
+    /// Whom packets of requests that have ended went to.
+    past: ExpiringMap<Nonce, Remote>,
     /// Of each node without a session that is asked, the request that leads to one.
     shaking: BTreeMap<Remote, CallId>,
     /// Those that wait for it.
@@ -171,6 +181,7 @@ impl Calls {
             calls: BTreeMap::new(),
             by_request: BTreeMap::new(),
             by_nonce: BTreeMap::new(),
+            past: ExpiringMap::new(MAX_PAST),
             shaking: BTreeMap::new(),
             queued: BTreeMap::new(),
             due: TimerTable::new(),
@@ -197,13 +208,15 @@ impl Calls {
 
     /// Takes out a request that has ended, and with it those that wait for the session that it did
     /// not lead to.
-    pub(super) fn remove(&mut self, id: CallId) -> Option<(Call, VecDeque<CallId>)> {
+    pub(super) fn remove(&mut self, now: Instant, id: CallId) -> Option<(Call, VecDeque<CallId>)> {
         self.due.cancel(&id);
         let call = self.calls.remove(&id)?;
         let remote = call.remote();
         self.by_request.remove(&(remote, call.request));
-        if let Stage::Sent { nonce, .. } = call.stage {
-            self.by_nonce.remove(&nonce);
+        for nonce in &call.nonces {
+            self.by_nonce.remove(nonce);
+            self.past.pop_expired(now);
+            self.past.insert(*nonce, remote, now + PAST);
         }
         let waiting = if self.shaking.get(&remote) == Some(&id) {
             self.shaking.remove(&remote);
@@ -268,11 +281,12 @@ impl Calls {
         is_shaken: bool,
         until: Instant,
     ) {
-        self.set_stage(id, Stage::Sent { nonce, is_shaken });
-        if !is_shaken {
-            self.by_nonce.insert(nonce, id);
-        }
+        self.set_stage(id, Stage::Sent { is_shaken });
         if let Some(call) = self.calls.get_mut(&id) {
+            if !is_shaken {
+                self.by_nonce.insert(nonce, id);
+                call.nonces.push(nonce);
+            }
             call.packets += 1;
             call.sent = now;
             call.spare = SPARE;
@@ -281,22 +295,40 @@ impl Calls {
     }
 
     fn set_stage(&mut self, id: CallId, stage: Stage) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        if let Stage::Sent { nonce, .. } = std::mem::replace(&mut call.stage, stage) {
-            self.by_nonce.remove(&nonce);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.stage = stage;
         }
     }
 
     /// The request that the packet with this nonce, sent to `from`, was for, if it may be sent again
-    /// with a handshake: not while another one shakes hands with the same node.
-    pub(super) fn challenged(&mut self, nonce: &Nonce, from: SocketAddr) -> Option<CallId> {
-        let id = *self.by_nonce.get(nonce)?;
-        let remote = self.calls.get(&id).filter(|call| call.to == from)?.remote();
+    /// with a handshake: once in each try, and not while another one shakes hands with the same
+    /// node. For a packet of a request that has ended, another one to that node.
+    pub(super) fn challenged(
+        &mut self,
+        now: Instant,
+        nonce: &Nonce,
+        from: SocketAddr,
+    ) -> Option<CallId> {
+        let waits = |id: &CallId| {
+            let call = self.calls.get(id)?;
+            matches!(call.stage, Stage::Sent { is_shaken: false }).then(|| call.remote())
+        };
+        let id = match self.by_nonce.get(nonce) {
+            Some(id) => *id,
+            None => {
+                let remote = self.past.get(nonce, now)?;
+                let ids = self.ids_to(remote);
+                ids.into_iter().find(|id| waits(id).is_some())?
+            }
+        };
+        let remote = waits(&id).filter(|remote| remote.addr == from)?;
         let other = self.shaking.get(&remote).filter(|other| **other != id);
         let other = other.and_then(|other| self.calls.get(other));
-        if other.is_some_and(|it| matches!(it.stage, Stage::Sent { is_shaken: true, .. })) {
+        if other.is_some_and(|it| matches!(it.stage, Stage::Sent { is_shaken: true })) {
             return None;
         }
+        self.by_nonce.remove(nonce);
+        self.past.remove(nonce);
         self.shaking.insert(remote, id);
         Some(id)
     }
@@ -333,10 +365,8 @@ impl Calls {
 
     /// Whether a packet from a node is one of the few that its answer may take, and counts it.
     pub(super) fn spend(&mut self, remote: &Remote) -> bool {
-        let first = RequestId::new(&[]).expect("because that is short enough");
-        let ids = self.by_request.range((*remote, first)..).take_while(|((it, _), _)| it == remote);
-        for (_, id) in ids {
-            if let Some(call) = self.calls.get_mut(id)
+        for id in self.ids_to(remote) {
+            if let Some(call) = self.calls.get_mut(&id)
                 && call.spare > 0
             {
                 call.spare -= 1;
@@ -348,12 +378,18 @@ impl Calls {
 
     /// Whether a node is asked for its record.
     pub(super) fn is_asked_record(&self, remote: &Remote) -> bool {
-        let first = RequestId::new(&[]).expect("because that is short enough");
-        self.by_request
-            .range((*remote, first)..)
-            .take_while(|((it, _), _)| it == remote)
-            .filter_map(|(_, id)| self.calls.get(id))
-            .any(|call| matches!(call.purpose, Purpose::Record(_)))
+        let calls = self.ids_to(remote).into_iter().filter_map(|id| self.calls.get(&id));
+        calls.into_iter().any(|call| matches!(call.purpose, Purpose::Record(_)))
+    }
+
+    /// The requests to a node.
+    fn ids_to(&self, remote: &Remote) -> Vec<CallId> {
+        if self.by_request.is_empty() {
+            return Vec::new();
+        }
+        let from = (*remote, RequestId::default());
+        let of = self.by_request.range(from..).take_while(|((it, _), _)| it == remote);
+        of.map(|(_, id)| *id).collect()
     }
 
     /// Waits on for an answer of which a part has come.
@@ -376,19 +412,22 @@ impl Calls {
 
     /// The bytes held, estimated as if each request had the longest message and answer.
     pub(super) fn memory(&self) -> usize {
-        Self::calls_memory(self.calls.len()) + self.paced.memory()
+        Self::calls_memory(self.calls.len()) + self.paced.memory() + self.past.memory()
     }
 
     /// The most bytes held with so many requests.
     pub(super) const fn memory_bound(calls: usize) -> usize {
-        Self::calls_memory(calls) + ExpiringMap::<SocketAddr, Level>::memory_bound(MAX_PACED)
+        Self::calls_memory(calls)
+            + ExpiringMap::<SocketAddr, Level>::memory_bound(MAX_PACED)
+            + ExpiringMap::<Nonce, Remote>::memory_bound(MAX_PAST)
     }
 
     const fn calls_memory(calls: usize) -> usize {
         const NODES: usize = super::MAX_RECORDS;
         tree_memory::<CallId, Call>(calls)
             + tree_memory::<(Remote, RequestId), CallId>(calls)
-            + tree_memory::<Nonce, CallId>(calls)
+            + tree_memory::<Nonce, CallId>(calls * TRIES as usize)
+            + calls * list_bound::<Nonce>(TRIES as usize)
             + tree_memory::<Remote, CallId>(calls)
             + tree_memory::<Remote, VecDeque<CallId>>(calls)
             + calls * list_bound::<CallId>(4)

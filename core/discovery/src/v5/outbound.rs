@@ -21,8 +21,9 @@ use crate::{
 /// The most bytes of a message that surely fits behind a handshake with a record of full size.
 const MAX_WITH_HANDSHAKE: usize = MAX_PACKET_SIZE - packet::MAX_HEAD_SIZE - 16;
 
-/// How many distances a node is asked for in a lookup.
-const DISTANCES: usize = 3;
+/// How many distances a node is asked for in a lookup. Its answer has 16 records whatever is asked,
+/// those at the first distances first; in a small network it takes so many to hear of all.
+const DISTANCES: usize = 8;
 
 impl V5 {
     /// Asks a node what is to be asked. The answer comes to [`end`](Self::end), and not before this
@@ -121,7 +122,10 @@ impl V5 {
         packet: &Unmasked<'_>,
         seq: u64,
     ) -> Result<(), DropReason> {
-        let id = self.calls.challenged(&packet.nonce(), from).ok_or(DropReason::Unsolicited)?;
+        let id = self
+            .calls
+            .challenged(now.mono, &packet.nonce(), from)
+            .ok_or(DropReason::Unsolicited)?;
         let call = self.calls.get(id).ok_or(DropReason::Unsolicited)?;
         let (remote, key) = (call.remote(), *call.node.public_key());
         if !base.is_allowed(now, Some(&remote.id), from.ip()) {
@@ -187,7 +191,7 @@ impl V5 {
 
     /// A request has its answer, or will not get one.
     pub(super) fn end(&mut self, now: Now, base: &mut Base, id: CallId, answer: Answer) {
-        let Some((call, waiting)) = self.calls.remove(id) else { return };
+        let Some((call, waiting)) = self.calls.remove(now.mono, id) else { return };
         let Call { node, to, purpose, packets, sent, .. } = call;
         let has_failed = matches!(answer, Answer::None);
         match purpose {
@@ -313,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lookup_asks_at_three_distances_around_its_target() {
+    fn a_lookup_asks_at_distances_around_its_target() {
         let id = |distance: u16| {
             let mut id = [0; 32];
             if let Some(bit) = distance.checked_sub(1) {
@@ -322,11 +326,11 @@ mod tests {
             NodeId(id)
         };
         for (distance, asked) in [
-            (256, [256, 255, 254]),
-            (255, [255, 256, 254]),
-            (250, [250, 251, 249]),
-            (1, [1, 2, 3]),
-            (0, [1, 2, 3]),
+            (256, [256, 255, 254, 253, 252, 251, 250, 249]),
+            (255, [255, 256, 254, 253, 252, 251, 250, 249]),
+            (250, [250, 251, 249, 252, 248, 253, 247, 254]),
+            (1, [1, 2, 3, 4, 5, 6, 7, 8]),
+            (0, [1, 2, 3, 4, 5, 6, 7, 8]),
         ] {
             assert_eq!(distances(&id(distance), &NodeId([0; 32])), asked, "{distance}");
         }

@@ -20,7 +20,7 @@ mod kind {
 }
 
 /// What a response names its request by: up to 8 bytes of the requester's choice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId {
     bytes: [u8; Self::MAX_SIZE],
     size: u8,

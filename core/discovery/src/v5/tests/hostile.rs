@@ -161,7 +161,7 @@ fn keys_at(from: NodeId, distances: &[u16]) -> impl Iterator<Item = u32> {
 fn told_nodes_count_at_the_distances_that_were_asked_for_only() {
     let found = table_after(|liar, distances| {
         let at = keys_at(liar.id(), distances).take(3);
-        let others: Vec<u16> = (250..=256).filter(|it| !distances.contains(it)).collect();
+        let others: Vec<u16> = (246..=256).filter(|it| !distances.contains(it)).collect();
         let elsewhere = keys_at(liar.id(), &others).take(3);
         let record = |n: u32| record(&secret(n), 1, Some(&public(n).to_string()));
         vec![at.chain(elsewhere).map(record).collect()]
@@ -300,4 +300,37 @@ proptest! {
         net.run(seconds(5));
         prop_assert!(net.mail.is_empty());
     }
+}
+
+#[test]
+fn a_challenge_to_an_earlier_packet_is_answered_by_the_request_that_is_under_way() {
+    let (mut net, a) = one();
+    let mut tester = Tester::new(9, public(9));
+    let ask = |net: &mut Net, n| {
+        let node = Node::from_record(record(&secret(9), 1, Some("11.0.9.1:30303")));
+        net.command(a.1, Command::Ping { version: None, id: QueryId(n), node });
+    };
+    ask(&mut net, 1);
+    let heard = tester.read(&mut net, LATENCY);
+    let [Heard::Sealed(_, first)] = heard[..] else { panic!("{heard:?}") };
+    // Sent again, and given up.
+    let again = tester.read(&mut net, seconds(3));
+    assert!(matches!(again[..], [Heard::Sealed(..)]), "{again:?}");
+    assert!(net.events(a.1).contains(&Output::PingFailed { id: QueryId(1) }));
+    ask(&mut net, 2);
+    tester.read(&mut net, LATENCY);
+    // As clients do that send one challenge again and again.
+    let (bytes, data) = packet::who_are_you(&Mask::of(&id(A)), &[1; 16], &first, &[3; 16], 0);
+    net.send(tester.addr, a.1, bytes.to_vec());
+    net.run(2 * LATENCY);
+    let parcels = std::mem::take(&mut net.mail);
+    let [parcel] = &parcels[..] else { panic!("{parcels:?}") };
+    let packet = Unmasked::check(&Mask::of(&tester.id()), &parcel.bytes).unwrap();
+    let Header::Handshake(proof) = packet.header() else { panic!("no handshake") };
+    let ephemeral = peerage_node::PublicKey::from_sec1(proof.ephemeral).unwrap();
+    let secret = tester.key.agree_point(&ephemeral);
+    let keys = SessionKeys::derive(&secret, &id(A), &tester.id(), &data);
+    tester.keys = Some((Cipher::new(&keys.recipient), Cipher::new(&keys.initiator)));
+    let Heard::Said(text) = tester.open(&parcel.bytes) else { panic!("it cannot be opened") };
+    assert!(matches!(Message::decode(&text), Ok(Message::Ping { .. })));
 }

@@ -1,7 +1,8 @@
 //! Servers that find each other, over UDP on loopback.
 
 use peerage::{
-    DiscoveryConfig, DiscoveryError, Event, Events, LookupTarget, Node, NodeId, Server, StartError,
+    DiscoveryConfig, DiscoveryError, Event, Events, LookupTarget, MAX_TALK_REQUEST, Node, NodeId,
+    Server, StartError, TalkRequest, Version,
 };
 use tokio::net::UdpSocket;
 
@@ -229,4 +230,141 @@ async fn static_and_trusted_nodes_of_an_earlier_run_come_back_until_they_are_rem
     run.add_candidate(there.local_node());
     connected(&run, &[id]).await;
     assert!(run.peers()[0].is_trusted());
+}
+
+/// A node that speaks these versions only, and takes no connections.
+async fn speaking(n: u8, versions: &[Version]) -> Server {
+    let server = listening(n).discovery_only().discovery_versions(versions.iter().copied());
+    server.start().await.unwrap()
+}
+
+#[tokio::test]
+async fn servers_with_v5_alone_find_each_other_and_connect() {
+    let boot = speaking(1, &[Version::V5]).await;
+    // What a boot node without TCP is named by in these days, in both forms.
+    let by_url: Node = boot.local_node().enode_url().parse().unwrap();
+    assert!(by_url.tcp_port().is_none() && by_url.enode_url().contains(":0?discport="));
+    let by_record = boot.local_node();
+    let mut servers = Vec::new();
+    for (n, known) in [(2, by_url), (3, by_record.clone()), (4, by_record)] {
+        let server = listening(n).protocol(echo()).bootnode(known);
+        servers.push(server.discovery_versions([Version::V5]).start().await.unwrap());
+    }
+    let ids: Vec<_> = servers.iter().map(|server| server.local_node().id()).collect();
+    for server in &servers {
+        let own = server.local_node().id();
+        let others: Vec<_> = ids.iter().copied().filter(|id| *id != own).collect();
+        connected(server, &others).await;
+        assert!(server.table().await.iter().all(|entry| entry.version == Version::V5));
+        assert_eq!(server.ping_v4(boot.local_node()).await, Err(DiscoveryError::Off));
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_off_is_not_answered_and_one_that_is_on_is() {
+    for (on, off) in [(Version::V4, Version::V5), (Version::V5, Version::V4)] {
+        let server = speaking(1, &[on]).await;
+        let asking = Server::builder(key(2)).discovery(DiscoveryConfig::default());
+        let asking = asking.start().await.unwrap();
+        let pong = asking.ping_by(on, server.local_node()).await.unwrap();
+        assert_eq!(Some(pong.from), server.discovery_addr());
+        let silence = asking.ping_by(off, server.local_node()).await;
+        assert_eq!(silence, Err(DiscoveryError::NoAnswer));
+        // By whichever version answers.
+        let record = asking.request_record(server.local_node()).await.unwrap();
+        assert_eq!(Some(&record), server.local_node().record());
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_discovery_only_needs_a_version_and_others_do_without() {
+    let error = listening(1).discovery_only().discovery_versions([]).start().await.unwrap_err();
+    assert!(matches!(error, StartError::NoVersion), "{error}");
+    let server = listening(1).discovery_versions([]).start().await.unwrap();
+    assert_eq!(server.discovery_addr(), None);
+}
+
+#[tokio::test]
+async fn talkreqs_are_answered_by_the_handler_of_their_protocol() {
+    let reversed = async |talk: TalkRequest| talk.request.into_iter().rev().collect();
+    let builder = listening(1).discovery_only().talk_handler("reverse", reversed);
+    let server = builder.start().await.unwrap();
+    let asking = Server::builder(key(2)).discovery(DiscoveryConfig::default());
+    let asking = asking.start().await.unwrap();
+    let node = server.local_node();
+    assert_eq!(asking.talk(node.clone(), "reverse", b"abc").await.unwrap(), b"cba");
+    // A protocol that nobody speaks, and one that is spoken later and then no longer.
+    assert_eq!(asking.talk(node.clone(), "later", b"abc").await.unwrap(), b"");
+    let asker = asking.local_node().id();
+    let who = move |talk: TalkRequest| async move {
+        assert_eq!(talk.from, asker);
+        talk.addr.port().to_be_bytes().to_vec()
+    };
+    server.set_talk_handler("later", who).unwrap();
+    let port = asking.discovery_addr().unwrap().port();
+    assert_eq!(asking.talk(node.clone(), "later", b"").await.unwrap(), port.to_be_bytes());
+    server.remove_talk_handler("later");
+    assert_eq!(asking.talk(node.clone(), "later", b"").await.unwrap(), b"");
+    // Of a handler that panics nothing is heard, and others go on.
+    server.set_talk_handler("panic", async |_| panic!("as a test wishes")).unwrap();
+    assert_eq!(asking.talk(node.clone(), "panic", b"").await, Err(DiscoveryError::NoAnswer));
+    assert_eq!(asking.talk(node.clone(), "reverse", b"ab").await.unwrap(), b"ba");
+    // What does not fit into a packet is not sent.
+    let long = vec![0; MAX_TALK_REQUEST];
+    assert_eq!(asking.talk(node, "reverse", long).await, Err(DiscoveryError::RequestTooLong));
+}
+
+#[tokio::test]
+async fn random_nodes_are_met_once_each_and_only_those_that_are_wanted() {
+    let boot = boot_node(1).await;
+    let mut others = Vec::new();
+    let mut events = boot.subscribe();
+    for n in 2..=6 {
+        let other = listening(n).bootnode(boot.local_node()).dialing(false);
+        others.push(other.start().await.unwrap());
+    }
+    for n in 2..=6 {
+        let id = key(n).public().id();
+        if !boot.table().await.iter().any(|entry| entry.node.id() == id) {
+            discovered(&mut events, id).await;
+        }
+    }
+    let asking = Server::builder(key(9)).bootnode(boot.local_node()).dialing(false);
+    let asking = asking.start().await.unwrap();
+    let unwanted = key(2).public().id();
+    let walk = asking.random_nodes().filter(move |node| node.id() != unwanted).buffer(1);
+    let mut nodes = walk.start().unwrap();
+    let mut met = Vec::new();
+    // All but the one that is not wanted; the boot node is one of them.
+    while met.len() < 5 {
+        met.push(nodes.next().await.unwrap().id());
+    }
+    let mut once = met.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), 5, "{met:?}");
+    assert!(!met.contains(&unwanted));
+    asking.stop().await;
+    assert!(nodes.next().await.is_none());
+    assert!(asking.random_nodes().start().is_err());
+}
+
+#[tokio::test]
+async fn what_one_version_has_learned_is_where_the_other_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = boot_node(1).await;
+    let server = listening(2).data_dir(dir.path()).bootnode(other.local_node());
+    let server = server.discovery_versions([Version::V4]).start().await.unwrap();
+    let id = other.local_node().id();
+    while !is_live(&server, id).await {
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+    // It knows nobody but what v4 has left.
+    let server = listening(2).data_dir(dir.path()).discovery_versions([Version::V5]);
+    let server = server.start().await.unwrap();
+    while !is_live(&server, id).await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.table().await[0].version, Version::V5);
 }

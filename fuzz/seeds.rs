@@ -5,6 +5,7 @@
 
 use std::{error::Error, fs, path::Path};
 
+use peerage_discovery::v5::packet::{Mask, Message, RequestId, who_are_you};
 use peerage_discovery::v4::packet::{
     Endpoint, EnrRequest, FindNode, Neighbor, Neighbors, Packet, Ping, Pong, Target,
 };
@@ -93,6 +94,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         write(DISCOVERY, "packet", &format!("sealed-{kind}"), &[&[kind], &bytes[HEAD..]].concat())?;
         write(DISCOVERY, "packet", &format!("whole-{kind}"), &[&[8], &bytes[..]].concat())?;
     }
+    let id = RequestId::new(&[1]).ok_or("a short id")?;
+    for (name, message) in [
+        ("ping", Message::Ping { id, seq: 2 }),
+        ("pong", Message::Pong { id, seq: 2, recipient: Some("11.0.0.1:30303".parse()?) }),
+        ("find", Message::FindNode { id, distances: vec![256, 0] }),
+        ("nodes", Message::Nodes { id, total: 1, records: vec![&[0xc0]] }),
+        ("talk", Message::TalkRequest { id, protocol: b"ab", request: &[1, 2] }),
+        ("answer", Message::TalkResponse { id, response: b"" }),
+    ] {
+        write(DISCOVERY, "v5_packet", name, &[&[0], &message.encode()[..]].concat())?;
+    }
+    // Masked for the reader's own key, in the body of the target.
+    let mask = Mask::of(&peerage_discovery::fuzzing::reader());
+    let (who_are_you, _) = who_are_you(&mask, &[1; 16], &[2; 12], &[3; 16], 4);
+    write(DISCOVERY, "v5_packet", "masked", &[&[1], &who_are_you[..]].concat())?;
     write(CLI, "config", "whole", b"listen = \"127.0.0.1:0\"\nmax-peers = 3\ndial-ratio = 2\necho = [\"demo/1/4\"]\nlog = \"warn\"\n")?;
     write(CLI, "config", "wrong", b"max-peers = -1\n")?;
 
@@ -106,6 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (DISCOVERY, "table", 800),
         (DISCOVERY, "v4", 900),
         (SIM, "world", 100),
+        (DISCOVERY, "v5", 900),
     ] {
         for n in 0..3 {
             let mut bytes = vec![0; size];

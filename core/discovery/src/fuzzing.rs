@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
+mod v5;
+
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use arbitrary::Unstructured;
@@ -17,6 +19,8 @@ use crate::{
     testing::{public, secret},
     v4::packet::{self, Packet, Target, Token},
 };
+
+pub use self::v5::{reader, v5, v5_packet};
 
 /// The first type of a packet, and how many are known.
 const KINDS: u8 = 6;
@@ -199,7 +203,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..800)) {
-            for body in [packet, table, v4] {
+            for body in [packet, table, v4, v5, v5_packet] {
                 body(&data);
             }
         }
@@ -207,6 +211,13 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        replay(env!("CARGO_MANIFEST_DIR"), &[("packet", packet), ("table", table), ("v4", v4)]);
+        let bodies: [(&str, fn(&[u8])); 5] = [
+            ("packet", packet),
+            ("table", table),
+            ("v4", v4),
+            ("v5", v5),
+            ("v5_packet", v5_packet),
+        ];
+        replay(env!("CARGO_MANIFEST_DIR"), &bodies);
     }
 }

@@ -122,6 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (DISCOVERY, "table", 800),
         (DISCOVERY, "v4", 900),
         (SIM, "world", 100),
+        (DISCOVERY, "candidates", 800),
         (DISCOVERY, "v5", 900),
     ] {
         for n in 0..3 {

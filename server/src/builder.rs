@@ -4,13 +4,15 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use peerage_discovery::candidates::Filter;
 use peerage_machine::{Now, Random};
-use peerage_node::{NetList, Node, NodeId, Policy, SecretKey, SelfDescription};
+use peerage_node::{NetList, Node, NodeId, Policy, Record, SecretKey, SelfDescription};
 use peerage_peering::Limits;
 use peerage_rlpx::{Capability, CapabilityName, LocalCapability, MAX_HELLO, Timeouts};
 use tokio::{
@@ -19,6 +21,7 @@ use tokio::{
 };
 
 use crate::{
+    candidates::Unfit,
     dialer::{Dialer, TcpDialer},
     discovery::{DiscoveryConfig, Version},
     error::StartError,
@@ -59,6 +62,7 @@ pub struct Builder {
     client_name: String,
     data_dir: Option<PathBuf>,
     dialer: Arc<dyn Dialer>,
+    filter: Option<Filter>,
     timeouts: Timeouts,
     dial_timeout: Duration,
     stop_timeout: Duration,
@@ -93,6 +97,7 @@ impl Builder {
             client_name: default_client_name(),
             data_dir: None,
             dialer: Arc::new(TcpDialer),
+            filter: None,
             timeouts: Timeouts::default(),
             dial_timeout: peerage_peering::DIAL_TIMEOUT,
             stop_timeout: Duration::from_secs(5),
@@ -221,6 +226,27 @@ impl Builder {
         self
     }
 
+    /// Dials no candidate that this function refuses, whichever source finds it: for nodes of
+    /// another network. It is asked about the node's record; a node of which none is known is asked
+    /// for it first, by discovery, and not taken if it gives none. What it says of one record it
+    /// always has to say, as it is asked once.
+    ///
+    /// Static nodes are dialed whatever they are, and nodes that dial us are let in.
+    pub fn candidate_filter(
+        mut self,
+        judge: impl Fn(&Record) -> Result<(), Unfit> + Send + Sync + 'static,
+    ) -> Self {
+        let guarded = move |record: &Record| {
+            // It is the user's, and runs in a task that all others need.
+            catch_unwind(AssertUnwindSafe(|| judge(record))).unwrap_or_else(|_| {
+                tracing::error!("a candidate filter panicked");
+                Err(Unfit("the filter panicked"))
+            })
+        };
+        self.filter = Some(Filter::new(guarded));
+        self
+    }
+
     /// How long a connection may take over what.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
@@ -309,6 +335,7 @@ impl Builder {
             connection,
             protocols: protocols.into_iter().map(Arc::new).collect(),
             dialer: self.dialer,
+            filter: self.filter,
             stop_timeout: self.stop_timeout,
             data_dir,
         };

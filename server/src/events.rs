@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use peerage_node::{Node, NodeId};
+use peerage_node::{Node, NodeId, Source};
 use peerage_peering::{
     Slot,
     envelope::{DialFailure, Refusal, Skip},
@@ -10,7 +10,7 @@ use peerage_peering::{
 use peerage_rlpx::{DisconnectReason, Fault};
 use tokio::sync::broadcast;
 
-use crate::{discovery::Version, info::PeerInfo};
+use crate::{candidates::Cause, discovery::Version, info::PeerInfo};
 
 /// How many events wait for a slow subscriber before it loses the oldest. A few hundred bytes each;
 /// a full mesh of 100 nodes that connects at once fits.
@@ -20,13 +20,16 @@ pub(crate) const BACKLOG: usize = 256;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A candidate that the embedding program named is not dialed. Those that discovery found are
-    /// only in the log, at level debug.
+    /// A candidate that the embedding program named is not taken. Those that discovery found are
+    /// only in the log, at level debug; why one of them is not can be asked:
+    /// [`Server::why_not_taken`](crate::Server::why_not_taken).
     CandidateSkipped {
         /// The node.
         id: NodeId,
+        /// Who named it.
+        source: Source,
         /// Why.
-        why: Skip,
+        cause: Cause<Skip>,
     },
     /// A node that should have been dialed did not become a peer.
     DialFailed {

@@ -15,6 +15,7 @@
 //! One task per connection, one per protocol and peer; messages go straight from one to the other.
 
 mod builder;
+mod candidates;
 mod channel;
 mod dialer;
 mod discovery;
@@ -34,7 +35,7 @@ mod tasks;
 pub use bytes::Bytes;
 pub use peerage_node::{
     Forbidden, KeyError, LocalRecord, LocalRecordError, MAX_RECORD_SIZE, NetList, NetListError,
-    Node, NodeId, ParseNodeError, PublicKey, Record, RecordError, SecretKey,
+    Node, NodeId, ParseNodeError, PublicKey, Record, RecordError, SecretKey, Source,
 };
 pub use peerage_peering::{
     Backoff, Limits, Slot, Throttle,
@@ -47,6 +48,7 @@ pub use peerage_rlpx::{
 pub use serde_json;
 
 pub use builder::Builder;
+pub use candidates::{CandidateSource, Cause, NotTaken, Unfit};
 pub use channel::{Channel, MAX_PAYLOAD, Message, Receiver, SendError, Sender};
 pub use dialer::{BoxedStream, DialRequest, Dialed, Dialer, Direction, TcpDialer, Transport};
 pub use discovery::{

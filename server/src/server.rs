@@ -3,12 +3,13 @@
 //! Not here: anything that runs. A handle posts commands to the peering task, and reads the copy of
 //! the roster that it keeps.
 
+mod candidates;
 mod discovery;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use peerage_node::{NetList, Node, NodeId};
-use peerage_peering::{Source, envelope::Input};
+use peerage_peering::envelope::Input;
 use peerage_rlpx::DisconnectReason;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -80,21 +81,6 @@ impl Server {
     /// Ends the connection to a node, if there is one. The node may come back at once.
     pub fn disconnect(&self, id: NodeId, reason: DisconnectReason) {
         self.tell(Input::Disconnect { id, reason });
-    }
-
-    /// Names a node that may be dialed when a place is free. See
-    /// [`candidates_wanted`](Self::candidates_wanted). One that is not dialed is named with the
-    /// reason in an [`Event::CandidateSkipped`](crate::Event::CandidateSkipped).
-    pub fn add_candidate(&self, node: Node) {
-        self.tell(Input::Candidate { node, source: Source::USER });
-    }
-
-    /// Waits until candidates are wanted, and tells how many; 0 once the server has stopped.
-    ///
-    /// For sources of nodes: offering more than this is no use, as the rest is forgotten.
-    pub async fn candidates_wanted(&self) -> usize {
-        let mut wanted = self.0.wanted.clone();
-        wanted.wait_for(|wanted| *wanted > 0).await.map_or(0, |wanted| *wanted)
     }
 
     /// Makes a connection of a stream that the embedding program brings: a pipe, a proxy's tunnel.

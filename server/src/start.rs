@@ -2,11 +2,11 @@
 //!
 //! Not here: what may be wrong with the description (`builder`), which comes before.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use peerage_machine::Random;
 use peerage_node::Node;
-use peerage_peering::{Source, UNJUDGED};
+use peerage_peering::UNJUDGED;
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc, watch},
@@ -42,20 +42,21 @@ pub(crate) struct Plan {
 /// Starts every task of a server.
 pub(crate) fn start(mut plan: Plan) -> Server {
     // Unbounded, as its senders are bounded: a connection says at most three things, a dial and a
-    // search one each, discovery one candidate until the next is wanted, and the rest is the user's
-    // own.
+    // search one each, a version of discovery one candidate until the next is wanted, and the rest
+    // is the user's own.
     let (tell, notices) = mpsc::unbounded_channel();
     let (accepted_sender, accepted) = mpsc::channel(UNJUDGED);
     let (accepting, may_accept) = watch::channel(false);
     let events = plan.events;
     let (stopped_sender, stopped) = watch::channel(false);
     let (user_wants, wanted) = watch::channel(0);
-    let (discovery_wants, wanted_of_discovery) = watch::channel(0);
-    let mut asked = BTreeMap::from([(Source::USER, user_wants)]);
-    if plan.discovery.is_some() {
-        asked.insert(Source::DISCOVERY_V4, discovery_wants);
-    }
-    plan.peering.peering.sources = asked.keys().copied().collect();
+    let versions = plan.discovery.iter().flat_map(|discovery| discovery.config.sources());
+    let (discovery_wants, wanted_of_discovery) = versions
+        .map(|version| {
+            let (wants, wanted) = watch::channel(0);
+            ((version, wants), (version, wanted))
+        })
+        .unzip();
     let (policy_sender, policy) = watch::channel(plan.peering.peering.policy.clone());
     let (shown, local) = watch::channel(plan.node);
     let (commands, commanded) = mpsc::unbounded_channel();
@@ -66,7 +67,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         commands,
     };
     let discovery = plan.discovery.as_ref().map(reach);
-    let locating = discovery.as_ref().map(|reach| reach.commands.clone());
+    let asking = discovery.as_ref().map(|reach| reach.commands.clone());
     let roster = Arc::new(Roster::default());
     let handle = Handle {
         local,
@@ -112,10 +113,11 @@ pub(crate) fn start(mut plan: Plan) -> Server {
         accepting,
         listening,
         keeper,
-        locating,
+        discovery: asking,
         stopping,
         stopped: stopped_sender,
-        wanted: asked,
+        wanted_of_discovery: discovery_wants,
+        wanted_of_user: user_wants,
         policy: policy_sender,
         events,
         roster,

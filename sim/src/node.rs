@@ -5,8 +5,8 @@
 //! messages which can cross do.
 //!
 //! ```text
-//!    datagrams <--> discovery --Candidate, Located--> peering <--Identified, Ready-- Connection
-//!                             <--Want, Resolve-------         ---Admit------------->
+//!    datagrams <--> discovery --Found, Located, Record--> candidates  <--Identified, Ready-- Connection
+//!                             <--Want, Resolve, AskRecord-- and peering ---Admit------------->
 //! ```
 
 mod carry;
@@ -27,15 +27,16 @@ mod world;
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use peerage_discovery::{
-    Endpoint,
+    Candidates, Endpoint,
+    candidates::Input as Mixed,
     store::{Input as Keep, Keeping},
     v4::V4,
 };
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{List, Node as Named, NodeId, Policy, PublicKey, Record};
+use peerage_node::{List, Node as Named, NodeId, Policy, PublicKey, Record, Source};
 use peerage_peering::{
     Counts, Names, Server as Peering, Slot,
-    envelope::{ConnId, DialId, Input, LocateId, ResolveId},
+    envelope::{ConnId, DialId, Input, LocateId, ResolveId, Skip},
 };
 use peerage_rlpx::{DisconnectReason, Linger};
 
@@ -53,6 +54,9 @@ use self::{
 };
 use crate::world::{HostEvent, Io, Kind, Socket, Way};
 
+/// A node that was found is not dialed.
+const CANDIDATE: Kind = Kind::new(10, "candidate");
+
 /// A peer was added or dropped.
 const PEER: Kind = Kind::new(5, "peer");
 
@@ -61,6 +65,8 @@ const PEER: Kind = Kind::new(5, "peer");
 enum Mail {
     /// To the connection's task.
     Conn { conn: ConnId, order: Order },
+    /// To peering's task, where the sources are mixed.
+    Candidates(Mixed<Skip>),
     /// To discovery's task.
     Discovery(Question),
     /// To peering's task.
@@ -77,9 +83,10 @@ enum Order {
 /// What discovery's task is asked, and answered.
 #[derive(Debug)]
 enum Question {
+    Record(Box<Named>),
     Resolve { locate: LocateId, key: PublicKey },
     SetPolicy(Policy),
-    Want(usize),
+    Want { source: Source, count: usize },
 }
 
 /// The tasks of a node, as the numbers of their wake-ups; connections follow.
@@ -99,6 +106,7 @@ pub struct Node {
     random: Random,
     discovery: Option<Discovery>,
     peering: Peering,
+    candidates: Candidates<Skip>,
     accepting: bool,
     unjudged: usize,
     /// Nothing is accepted before then.
@@ -132,20 +140,25 @@ pub struct Node {
 /// The bytes that the machines of a node may hold: what they promise for these settings.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
+    candidates: usize,
     discovery: usize,
     peering: usize,
 }
 
 impl Budget {
     fn of(spec: &NodeSpec) -> Self {
+        let sources = spec.sources().count();
+        // Peering asks for no more static nodes at a time than it may dial.
+        let commands = spec.limits.max_dialing + sources * Candidates::<Skip>::ASKS;
         let discovery = spec
             .discovery
             .as_ref()
-            // Peering asks for no more static nodes at a time than it may dial.
-            .map_or(0, |config| {
-                Endpoint::memory_bound(config, spec.limits.max_dialing, Keeping::SEEDS)
-            });
-        Self { discovery, peering: Peering::memory_bound(&spec.peering(), 0) }
+            .map_or(0, |config| Endpoint::memory_bound(config, commands, Keeping::SEEDS));
+        Self {
+            candidates: Candidates::<Skip>::memory_bound(sources),
+            discovery,
+            peering: Peering::memory_bound(&spec.peering(), 0),
+        }
     }
 }
 
@@ -163,6 +176,8 @@ pub struct Seen {
     pub closed: u64,
     /// Dials that reached nobody, or whose handshake came to nothing.
     pub dials_failed: u64,
+    /// Candidates that were not dialed, whatever the cause.
+    pub not_taken: u64,
     /// Connections that were refused before their handshake.
     pub refused: u64,
     /// Messages of protocols that arrived.
@@ -179,6 +194,7 @@ impl Node {
         let trusted = db.listed(List::Trusted).iter().map(Named::id).collect();
         let peering = spec.peering().with_kept(db.listed(List::Static), trusted);
         let peering = Peering::new(peering, random.fork());
+        let candidates = Candidates::new(spec.limits.dial_history);
         let discovery =
             spec.discovery.as_ref().map(|_| Discovery::new(io, db, &spec, random.fork()));
         if discovery.is_none() {
@@ -192,6 +208,7 @@ impl Node {
             random,
             discovery,
             peering,
+            candidates,
             accepting: false,
             unjudged: 0,
             accept_again: Instant::START,
@@ -218,6 +235,9 @@ impl Node {
         node.start_protocols(io);
         node.drain_discovery(io, db);
         let now = io.now();
+        for source in node.spec.sources() {
+            node.candidates.handle_input(now, Mixed::AddSource(source));
+        }
         node.peering.handle_timeout(now);
         node.drain_peering(io);
         node.keep_house(io);
@@ -246,6 +266,7 @@ impl Node {
     /// One task has told another one something.
     fn on_mail(&mut self, io: &mut Io<'_>, db: &mut NodeDb, mail: Mail) {
         match mail {
+            Mail::Candidates(input) => self.mix(io, input),
             Mail::Conn { conn, order } => self.on_order(io, conn, order),
             Mail::Discovery(question) => self.on_question(io, db, question),
             Mail::Peering(input) => self.on_input(io, input),
@@ -267,6 +288,13 @@ impl Node {
         self.drain_peering(io);
     }
 
+    /// A source or discovery says something to the candidates machine.
+    fn mix(&mut self, io: &mut Io<'_>, input: Mixed<Skip>) {
+        let now = io.now();
+        self.candidates.handle_input(now, input);
+        self.drain_peering(io);
+    }
+
     /// Whether everything has ended after [`stop`](Self::stop).
     fn is_over(&self) -> bool {
         self.has_stopped && self.leaving.is_empty()
@@ -280,6 +308,11 @@ impl Node {
     /// The machine that decides whom to be connected to.
     pub const fn peering(&self) -> &Peering {
         &self.peering
+    }
+
+    /// The machine that mixes what the sources find.
+    pub const fn candidates(&self) -> &Candidates<Skip> {
+        &self.candidates
     }
 
     /// The discovery machine, where there is one.
@@ -310,9 +343,12 @@ impl Node {
     /// What a machine of the node holds and may hold, in bytes, if it is more.
     pub(crate) fn is_over_budget(&self) -> Option<(usize, usize)> {
         let discovery = self.discovery.as_ref().map_or(0, |it| it.endpoint.memory());
-        [(discovery, self.budget.discovery), (self.peering.memory(), self.budget.peering)]
-            .into_iter()
-            .find(|(held, bound)| held > bound)
+        let all = [
+            (self.candidates.memory(), self.budget.candidates),
+            (discovery, self.budget.discovery),
+            (self.peering.memory(), self.budget.peering),
+        ];
+        all.into_iter().find(|(held, bound)| held > bound)
     }
 
     /// Whether the node takes part in more than discovery.
@@ -330,6 +366,7 @@ impl Node {
         match task {
             token::PEERING => {
                 self.peering.handle_timeout(now);
+                self.candidates.handle_timeout(now);
                 self.drain_peering(io);
             }
             token::DISCOVERY => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_node::{Node, Policy};
+use peerage_node::{Node, Policy, Source};
 
 use crate::{LimiterConfig, TableConfig, Version, v4, v5};
 
@@ -48,6 +48,12 @@ impl Config {
     pub fn versions(&self) -> Vec<Version> {
         let v4 = self.v4.is_some().then_some(Version::V4);
         v4.into_iter().chain(self.v5.is_some().then_some(Version::V5)).collect()
+    }
+
+    /// The versions that are on, as sources of candidates.
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        let v4 = self.v4.is_some().then_some(Source::DISCOVERY_V4);
+        v4.into_iter().chain(self.v5.is_some().then_some(Source::DISCOVERY_V5))
     }
 }
 

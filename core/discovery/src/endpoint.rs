@@ -16,7 +16,7 @@ use std::{
 
 use keccak_asm::Keccak256;
 use peerage_machine::{Instant, Machine, Now, Random, Seed};
-use peerage_node::{Node, Policy, Record, SelfDescription};
+use peerage_node::{Node, Policy, Record, SelfDescription, Source};
 
 pub use self::io::{Command, Input, NameId, Output, Warning};
 use self::{bootnodes::BootNodes, joint::Joint};
@@ -43,8 +43,8 @@ pub struct Endpoint {
     base: Base,
     bootnodes: BootNodes,
     state: State,
-    /// How many candidates are wanted.
-    wanted: usize,
+    /// How many candidates of each version are wanted.
+    wanted: Wanted,
     /// What has changed about us since the start, the last of each kind.
     changes: Vec<LocalChange>,
     /// The sequence number of our record that was published last.
@@ -86,6 +86,13 @@ struct Versions {
     v5: Option<V5>,
 }
 
+/// How many candidates of each version are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    v4: usize,
+    v5: usize,
+}
+
 /// What has been counted of datagrams before a version got them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,7 +122,7 @@ impl Endpoint {
             base,
             bootnodes: BootNodes::new(),
             state: State::Seeding,
-            wanted: 0,
+            wanted: Wanted::default(),
             changes: Vec::new(),
             seq,
             seed,
@@ -351,7 +358,7 @@ impl Endpoint {
             let protocols = self.talk_protocols.iter().cloned();
             protocols.for_each(|protocol| v5.set_talk_protocol(protocol, true));
         }
-        versions.want(now, base, self.wanted);
+        versions.want(now, base, &self.wanted);
         self.bootnodes.begin(now.mono, base, &self.config.bootnodes);
         self.state = State::Running(Box::new(versions));
     }
@@ -377,12 +384,12 @@ impl Versions {
     }
 
     /// One candidate at a time: each is followed by another wish, so that none is offered in vain.
-    fn want(&mut self, now: Now, base: &mut Base, count: usize) {
+    fn want(&mut self, now: Now, base: &mut Base, wanted: &Wanted) {
         if let Some(v4) = &mut self.v4 {
-            v4.want(now, base, count.min(1));
+            v4.want(now, base, wanted.v4.min(1));
         }
         if let Some(v5) = &mut self.v5 {
-            v5.want(now, base, count.min(1));
+            v5.want(now, base, wanted.v5.min(1));
         }
     }
 
@@ -430,10 +437,15 @@ impl Machine for Endpoint {
                     v5.on_talk_response(now, &mut self.base, id, &response);
                 }
             }
-            Input::Want { count } => {
-                self.wanted = count;
+            Input::Want { source, count } => {
+                match source {
+                    Source::DISCOVERY_V4 => self.wanted.v4 = count,
+                    Source::DISCOVERY_V5 => self.wanted.v5 = count,
+                    // Of another source, which is none of ours.
+                    _ => return,
+                }
                 if let State::Running(versions) = &mut self.state {
-                    versions.want(now, &mut self.base, count);
+                    versions.want(now, &mut self.base, &self.wanted);
                 }
             }
         }

@@ -13,7 +13,7 @@ mod searches;
 use std::{net::SocketAddr, time::Duration};
 
 use peerage_machine::{ExpiringMap, Instant, Now, Random, Seed};
-use peerage_node::{Node, NodeId, PublicKey, Record};
+use peerage_node::{Node, NodeId, PublicKey, Record, Source};
 
 pub(crate) use self::searches::{MAX_RUNNING, Query, RecordFor, Request, SearchId};
 use self::{
@@ -30,6 +30,9 @@ pub(crate) const MAX_SETTLING: usize = 512;
 
 /// What the nodes of a version can be asked to look for.
 pub(crate) trait Target: Copy + std::fmt::Debug {
+    /// The version.
+    const SOURCE: Source;
+
     /// A target at this node.
     fn of(key: &PublicKey) -> Self;
 

@@ -5,14 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a finding is a panic")]
 
+mod candidates;
 mod v5;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use arbitrary::Unstructured;
 use peerage_machine::{Instant, Machine as _, Now};
-use peerage_node::{Node, SelfDescription};
+use peerage_node::{Node, SelfDescription, Source};
 
+pub use self::candidates::candidates;
 use crate::{
     Command, Config, Endpoint, Input, LookupTarget, Output, QueryId,
     table::model,
@@ -128,7 +130,10 @@ impl V4World {
                     Command::Lookup { version: None, id: QueryId(self.queries), target }.into(),
                 );
             }
-            14 => self.tell(Input::Want { count: usize::from(how % 4) }),
+            14 => {
+                let source = [Source::DISCOVERY_V4, Source::USER][usize::from(who % 2)];
+                self.tell(Input::Want { source, count: usize::from(how % 4) });
+            }
             _ => {
                 let millis = u64::from(how) * u64::from(who);
                 self.now = self.now.later(Duration::from_millis(millis));
@@ -203,7 +208,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..800)) {
-            for body in [packet, table, v4, v5, v5_packet] {
+            for body in [candidates, packet, table, v4, v5, v5_packet] {
                 body(&data);
             }
         }
@@ -211,7 +216,8 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        let bodies: [(&str, fn(&[u8])); 5] = [
+        let bodies: [(&str, fn(&[u8])); 6] = [
+            ("candidates", candidates),
             ("packet", packet),
             ("table", table),
             ("v4", v4),

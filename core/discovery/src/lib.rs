@@ -3,7 +3,8 @@
 //! # What is where
 //!
 //! An [`Endpoint`] is the machine that a driver holds: discovery at one socket, with the versions
-//! that are on ([`v4`], [`v5`]).
+//! that are on ([`v4`], [`v5`]). [`Candidates`] is the machine that mixes what its versions and other
+//! sources find, for whoever dials.
 //!
 //! For all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
 //! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`store`] (what to keep,
@@ -11,6 +12,7 @@
 
 mod answers;
 mod base;
+pub mod candidates;
 mod config;
 mod datagram;
 mod endpoint;
@@ -37,10 +39,11 @@ mod testing;
 pub use peerage_machine::{Instant, Machine, Now, Random, Seed};
 pub use peerage_node::{
     Crypto, LocalRecord, NetList, Node, NodeId, Policy, PublicKey, Record, SecretKey,
-    SelfDescription,
+    SelfDescription, Source,
 };
 
 pub use answers::{LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, TableEntry, Version};
+pub use candidates::Candidates;
 pub use config::Config;
 pub use datagram::Datagram;
 pub use endpoint::{Command, Endpoint, Input, NameId, Output, Stats, Warning};

@@ -21,7 +21,7 @@ mod sessions;
 mod talk;
 
 use peerage_machine::{Instant, Now, Random, Seed};
-use peerage_node::{Node, NodeId, PublicKey};
+use peerage_node::{Node, NodeId, PublicKey, Source};
 
 use self::{
     calls::{Calls, Purpose},
@@ -76,6 +76,8 @@ pub struct V5 {
 pub(crate) struct Target(NodeId);
 
 impl finder::Target for Target {
+    const SOURCE: Source = Source::DISCOVERY_V5;
+
     fn of(key: &PublicKey) -> Self {
         Self(key.id())
     }

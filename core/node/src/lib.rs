@@ -13,6 +13,7 @@ mod node;
 mod policy;
 mod reach;
 mod record;
+mod source;
 mod subnet;
 
 pub use peerage_machine::{Instant, Random};
@@ -26,4 +27,5 @@ pub use node::{Node, ParseNodeError};
 pub use policy::{Forbidden, Policy};
 pub use reach::{RelayError, check_relay, is_lan, is_special};
 pub use record::{MAX_RECORD_SIZE, Record, RecordError};
+pub use source::Source;
 pub use subnet::{Subnet, SubnetCounts};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peerage_node::{Node, NodeId, Policy};
 
-use crate::{Limits, Source, intake::DIAL_TIMEOUT};
+use crate::{Limits, intake::DIAL_TIMEOUT};
 
 /// Everything that a [`Server`](crate::Server) is made of, beside its seed.
 #[derive(Clone, Debug)]
@@ -27,8 +27,6 @@ pub struct Config {
     /// Whether to dial at all, static nodes included. Without, the slots for dialed peers go to
     /// inbound ones.
     pub dialing: bool,
-    /// Who is asked for candidates. Others may bring some unasked.
-    pub sources: Vec<Source>,
     /// How long a dial may take until somebody answers, all of its addresses together.
     pub dial_timeout: Duration,
     /// Whether a peer without any shared capability is useless. False for a server that has no
@@ -46,7 +44,6 @@ impl Config {
             static_nodes: Vec::new(),
             trusted: Vec::new(),
             dialing: true,
-            sources: vec![Source::USER],
             dial_timeout: DIAL_TIMEOUT,
             require_shared_capability: true,
         }
@@ -93,13 +90,6 @@ impl Config {
     #[must_use]
     pub const fn with_dialing(mut self, dialing: bool) -> Self {
         self.dialing = dialing;
-        self
-    }
-
-    /// The same settings with these [`sources`](Self::sources).
-    #[must_use]
-    pub fn with_sources(mut self, sources: Vec<Source>) -> Self {
-        self.sources = sources;
         self
     }
 

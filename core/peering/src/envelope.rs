@@ -49,7 +49,7 @@ pub enum Input {
         node: Node,
     },
     /// A source found a node that could be dialed (`nodesIn`). Answered by [`Output::Dial`] or
-    /// [`Output::CandidateSkipped`], and by [`Output::WantCandidates`] to its source.
+    /// [`Output::CandidateSkipped`], and by [`Output::WantCandidates`].
     Candidate {
         /// The node.
         node: Node,
@@ -301,14 +301,13 @@ pub enum Output {
     },
     /// Every connection has closed and every dial has ended after [`Input::Stop`].
     Stopped,
-    /// Up to `count` candidates of this source would be dialed at once. Zero: keep them, and pause
-    /// the search. Each message replaces the one before, and one follows every
-    /// [`Input::Candidate`], also one that is not dialed. A change is told to every source of
-    /// [`Config::sources`](crate::Config::sources). A source that sends one candidate and waits
-    /// loses none, unless another source was faster: those beyond `count` are skipped.
+    /// Up to `count` candidates would be dialed at once. Zero: keep them, and pause the search.
+    /// Each message replaces the one before, and one follows every [`Input::Candidate`], also one
+    /// that is not dialed. Who brings one candidate and waits loses none; those beyond `count` are
+    /// skipped.
+    ///
+    /// Which sources are asked is the business of whoever mixes them.
     WantCandidates {
-        /// Who is asked.
-        source: Source,
         /// How many.
         count: usize,
     },

@@ -16,11 +16,10 @@ mod names;
 mod peers;
 mod race;
 mod server;
-mod source;
 pub mod tie;
 
 pub use peerage_machine::{Instant, Machine, Now, Seed};
-pub use peerage_node::{Forbidden, List, NetList, Node, NodeId, Policy, PublicKey};
+pub use peerage_node::{Forbidden, List, NetList, Node, NodeId, Policy, PublicKey, Source};
 pub use peerage_rlpx::{DisconnectReason, Fault, Role};
 
 pub use admission::{Applicant, Checkpoint, Origin, Privileges, Slot, admit};
@@ -32,4 +31,3 @@ pub use names::{NAME_PATIENCE, NAMES_AT_ONCE, Names, NamesInput, NamesOutput};
 pub use peers::{Peer, PeerSet, Pending};
 pub use race::{Race, RaceInput, RaceOutput};
 pub use server::{Counts, Server};
-pub use source::Source;

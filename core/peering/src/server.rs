@@ -15,7 +15,7 @@ use peerage_node::{NodeId, Policy, PublicKey};
 
 use self::conns::Conn;
 use crate::{
-    Config, Source,
+    Config,
     admission::Privileges,
     dial::{Around, Dialer, StaticNode},
     envelope::{ConnId, Input, Output},
@@ -88,7 +88,7 @@ impl Server {
             config,
         };
         server.outputs.push_back(Output::Accepting(server.accepting));
-        server.want_candidates(None);
+        server.want_candidates(false);
         server
     }
 
@@ -167,7 +167,7 @@ impl Server {
     }
 
     /// Does whatever has become possible, and tells the driver what has changed.
-    fn advance(&mut self, now: Instant, answered: Option<Source>) {
+    fn advance(&mut self, now: Instant, is_owed: bool) {
         if self.life == Life::Running {
             let (dialer, mut around) = self.dialing(now);
             dialer.pump(&mut around);
@@ -177,7 +177,7 @@ impl Server {
             self.accepting = accepting;
             self.outputs.push_back(Output::Accepting(accepting));
         }
-        self.want_candidates(answered);
+        self.want_candidates(is_owed);
         let idle = self.conns.is_empty() && self.dialer.in_flight() == 0;
         if self.life == Life::Stopping && idle {
             self.life = Life::Stopped;
@@ -185,15 +185,13 @@ impl Server {
         }
     }
 
-    /// Tells every source how many candidates are wanted, if that has changed; `answered` in any
-    /// case, which has sent one.
-    fn want_candidates(&mut self, answered: Option<Source>) {
+    /// Tells how many candidates are wanted, if that has changed or is owed in any case.
+    fn want_candidates(&mut self, is_owed: bool) {
         let count = self.dialer.wanted(&self.peers);
         let has_changed = self.wanted.replace(count) != Some(count);
-        let sources = self.config.sources.iter().filter(|_| has_changed);
-        let others = sources.copied().filter(|source| Some(*source) != answered);
-        let want = |source| Output::WantCandidates { source, count };
-        self.outputs.extend(answered.into_iter().chain(others).map(want));
+        if has_changed || is_owed {
+            self.outputs.push_back(Output::WantCandidates { count });
+        }
     }
 
     /// The dial scheduler, and what it sees of the rest.
@@ -209,8 +207,7 @@ impl Machine for Server {
 
     fn handle_input(&mut self, now: Now, input: Input) {
         let now = now.mono;
-        let answered =
-            if let Input::Candidate { source, .. } = input { Some(source) } else { None };
+        let is_owed = matches!(input, Input::Candidate { .. });
         let running = self.life == Life::Running;
         match input {
             Input::Accepted { conn, remote } => self.on_accepted(now, conn, remote),
@@ -253,11 +250,11 @@ impl Machine for Server {
             | Input::RemoveTrusted { .. }
             | Input::SetPolicy { .. } => {}
         }
-        self.advance(now, answered);
+        self.advance(now, is_owed);
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        self.advance(now.mono, None);
+        self.advance(now.mono, false);
     }
 
     fn poll_output(&mut self) -> Option<Output> {

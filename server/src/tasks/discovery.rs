@@ -11,10 +11,10 @@ mod talking;
 
 use std::{collections::BTreeMap, net::SocketAddr, panic::AssertUnwindSafe};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use peerage_discovery::{Command as Asked, Config, Endpoint, Input, NameId, QueryId, Version};
 use peerage_machine::{Machine as _, Random};
-use peerage_node::{Node, Policy, SelfDescription};
+use peerage_node::{Node, Policy, SelfDescription, Source};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use self::{carry::Query, talking::Talking};
@@ -45,8 +45,8 @@ pub(crate) struct Links {
     pub(crate) random: Random,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) keeper: Keeper,
-    /// How many candidates peering wants.
-    pub(crate) wanted: watch::Receiver<usize>,
+    /// How many candidates are wanted of each version.
+    pub(crate) wanted: Vec<(Source, watch::Receiver<usize>)>,
     /// Who may be talked to.
     pub(crate) policy: watch::Receiver<Policy>,
     pub(crate) tell: mpsc::UnboundedSender<Notice>,
@@ -68,6 +68,8 @@ pub(crate) struct Reach {
 pub(crate) struct Task {
     socket: Socket,
     links: Links,
+    /// How many candidates are wanted of each version, once that changes.
+    wishes: FuturesUnordered<BoxFuture<'static, Option<Wish>>>,
     endpoint: Endpoint,
     /// Who waits for an answer. As many as users ask.
     queries: BTreeMap<QueryId, Query>,
@@ -77,10 +79,15 @@ pub(crate) struct Task {
     talking: Talking,
 }
 
+/// A version, and how many candidates are wanted of it.
+type Wish = (Source, watch::Receiver<usize>);
+
 impl Task {
     pub(crate) fn new(plan: Plan, mut links: Links) -> Self {
         let seed = links.random.fork();
+        let wishes = std::mem::take(&mut links.wanted).into_iter().map(changed).collect();
         let mut task = Self {
+            wishes,
             socket: plan.socket,
             names: Resolver::new(links.clock),
             links,
@@ -116,9 +123,10 @@ impl Task {
                 () = until_true(&mut stopping) => return,
                 () = self.socket.readable(), if is_running => self.receive().await,
                 Some(command) = self.links.commands.recv(), if is_running => self.on_command(command),
-                Ok(()) = self.links.wanted.changed() => {
-                    let count = *self.links.wanted.borrow_and_update();
-                    self.input(Input::Want { count });
+                Some(Some((source, mut wanted))) = self.wishes.next() => {
+                    let count = *wanted.borrow_and_update();
+                    self.wishes.push(changed((source, wanted)));
+                    self.input(Input::Want { source, count });
                 }
                 Ok(()) = self.links.policy.changed() => {
                     let policy = self.links.policy.borrow_and_update().clone();
@@ -188,6 +196,14 @@ impl Task {
     fn input(&mut self, input: Input<'_>) {
         self.endpoint.handle_input(self.links.clock.now(), input);
     }
+}
+
+/// Waits until another number of candidates is wanted; `None` if nobody is left to want any.
+fn changed((source, mut wanted): Wish) -> BoxFuture<'static, Option<Wish>> {
+    Box::pin(async move {
+        wanted.changed().await.ok()?;
+        Some((source, wanted))
+    })
 }
 
 /// Waits for the word to stop. That nobody is left to say it stops too.

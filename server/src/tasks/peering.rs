@@ -4,15 +4,20 @@
 //! It decides nothing. What it is told goes into the machine, what the machine wants is done here,
 //! by one method per output. No message of a protocol ever passes through it.
 
+mod candidates;
 mod carry;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use peerage_discovery::{
+    Candidates,
+    candidates::{Filter, Input as Mixed},
+};
 use peerage_machine::{Instant, Machine as _, Random};
-use peerage_node::{NodeId, Policy};
+use peerage_node::{NodeId, Policy, Source};
 use peerage_peering::{
-    Server as Peering, Source,
-    envelope::{ConnId, DialId, Input, ResolveId},
+    Server as Peering,
+    envelope::{ConnId, DialId, Input, ResolveId, Skip},
 };
 use peerage_rlpx::{Hello, Shared};
 use tokio::{
@@ -47,6 +52,8 @@ pub(crate) struct Plan {
     /// In the order of the connection's capabilities.
     pub(crate) protocols: Arc<[Arc<Protocol>]>,
     pub(crate) dialer: Arc<dyn Dialer>,
+    /// Which nodes are dialed that a source finds.
+    pub(crate) filter: Option<Filter>,
     pub(crate) stop_timeout: Duration,
     /// Ours while the task runs.
     pub(crate) data_dir: Option<DataDir>,
@@ -65,12 +72,14 @@ pub(crate) struct Links {
     pub(crate) listening: Option<AbortHandle>,
     pub(crate) keeper: Keeper,
     /// `None` without discovery.
-    pub(crate) locating: Option<mpsc::UnboundedSender<discovery::Command>>,
+    pub(crate) discovery: Option<mpsc::UnboundedSender<discovery::Command>>,
     /// Whether discovery is to end.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) stopped: watch::Sender<bool>,
-    /// How many candidates each source is asked for.
-    pub(crate) wanted: BTreeMap<Source, watch::Sender<usize>>,
+    /// Tells each version of discovery how many candidates it is to find.
+    pub(crate) wanted_of_discovery: BTreeMap<Source, watch::Sender<usize>>,
+    /// The same for handles of the server.
+    pub(crate) wanted_of_user: watch::Sender<usize>,
     pub(crate) policy: watch::Sender<Policy>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) roster: Arc<Roster>,
@@ -82,13 +91,14 @@ pub(crate) struct Links {
 pub(crate) struct Task {
     clock: Clock,
     peering: Peering,
+    candidates: Candidates<Skip>,
     random: Random,
     protocols: Arc<[Arc<Protocol>]>,
     dialer: Arc<dyn Dialer>,
     stop_timeout: Duration,
     names: Resolver<ResolveId>,
     /// `None` without discovery.
-    locating: Option<mpsc::UnboundedSender<discovery::Command>>,
+    discovery: Option<mpsc::UnboundedSender<discovery::Command>>,
     listening: Option<AbortHandle>,
     tell: mpsc::UnboundedSender<Notice>,
     /// For every connection.
@@ -100,7 +110,8 @@ pub(crate) struct Task {
     keeper: Option<Keeper>,
     stopping: watch::Sender<bool>,
     stopped: watch::Sender<bool>,
-    wanted: BTreeMap<Source, watch::Sender<usize>>,
+    /// Who finds candidates.
+    sources: BTreeMap<Source, candidates::Asked>,
     policy: watch::Sender<Policy>,
     events: broadcast::Sender<Event>,
     roster: Arc<Roster>,
@@ -159,15 +170,17 @@ impl Task {
             tell: links.tell.clone(),
             places: Places::default(),
         };
-        Self {
+        let candidates = Candidates::new(plan.peering.limits.dial_history);
+        let mut task = Self {
             clock: links.clock,
             peering: Peering::new(plan.peering, links.random.fork()),
+            candidates,
             random: links.random,
             protocols: plan.protocols,
             dialer: plan.dialer,
             stop_timeout: plan.stop_timeout,
             names: Resolver::new(links.clock),
-            locating: links.locating,
+            discovery: links.discovery,
             listening: links.listening,
             tell: links.tell,
             connecting: Arc::new(connecting),
@@ -177,7 +190,7 @@ impl Task {
             keeper: Some(links.keeper),
             stopping: links.stopping,
             stopped: links.stopped,
-            wanted: links.wanted,
+            sources: BTreeMap::new(),
             policy: links.policy,
             events: links.events,
             roster: links.roster,
@@ -189,7 +202,13 @@ impl Task {
             tasks: links.tasks,
             progress: Progress::Running,
             _data_dir: plan.data_dir,
+        };
+        task.on_source(Source::USER, links.wanted_of_user);
+        for (version, wants) in links.wanted_of_discovery {
+            task.on_version(version, wants);
         }
+        task.mix(Mixed::SetFilter(plan.filter));
+        task
     }
 
     /// Serves until the server stops.
@@ -201,7 +220,8 @@ impl Task {
                 Progress::Stopping(deadline) => Some(deadline),
                 Progress::Stopped(_) => break,
             };
-            let wake = self.peering.poll_timeout();
+            let wakes = [self.peering.poll_timeout(), self.candidates.poll_timeout()];
+            let wake = wakes.into_iter().flatten().min();
             tokio::select! {
                 Some(notice) = self.notices.recv() => self.on_notice(notice),
                 Some(incoming) = self.accepted.recv() => self.on_accepted(incoming),
@@ -213,7 +233,11 @@ impl Task {
                 (resolve, addresses) = self.names.next() => {
                     self.input(Input::Resolved { resolve, addresses });
                 }
-                () = self.clock.until(wake) => self.peering.handle_timeout(self.clock.now()),
+                () = self.clock.until(wake) => {
+                    let now = self.clock.now();
+                    self.peering.handle_timeout(now);
+                    self.candidates.handle_timeout(now);
+                }
                 () = self.clock.until(deadline) => break,
             }
         }
@@ -256,6 +280,10 @@ impl Task {
                     None => {}
                 }
             }
+            Notice::AddSource { source, wants } => self.on_source(source, wants),
+            Notice::Candidate { node, source } => {
+                self.mix(Mixed::Found { node: *node, source });
+            }
             Notice::Command(input) => self.input(*input),
             Notice::Dialed { dial, result } => self.on_dialed(dial, result),
             Notice::Identified { conn, key } => self.input(Input::Identified { conn, key }),
@@ -269,12 +297,18 @@ impl Task {
             Notice::Located { locate, node } => {
                 self.input(Input::Located { locate, node: node.map(|node| *node) });
             }
+            Notice::Record { id, record } => self.mix(Mixed::Record { id, record }),
+            Notice::RemoveSource(source) => self.on_source_dropped(source),
             Notice::Restrict(networks) => {
                 let policy = self.peering.policy().clone().with_net_restrict(networks);
                 self.input(Input::SetPolicy { policy });
             }
             Notice::Stop => self.on_stop(),
             Notice::Stream { stream, direction, done } => self.on_stream(stream, direction, done),
+            Notice::WhyNotTaken { id, done } => {
+                // Fails if the user no longer waits.
+                let _ = done.send(self.why_not_taken(id));
+            }
         }
     }
 
@@ -293,5 +327,9 @@ impl Task {
 
     fn input(&mut self, input: Input) {
         self.peering.handle_input(self.clock.now(), input);
+    }
+
+    fn mix(&mut self, input: Mixed<Skip>) {
+        self.candidates.handle_input(self.clock.now(), input);
     }
 }

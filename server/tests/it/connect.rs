@@ -1,8 +1,8 @@
 //! Servers that dial and listen, and messages between them.
 
 use peerage::{
-    Bytes, DialError, DialFailure, Direction, Event, MAX_PAYLOAD, Node, SendError, Server, Skip,
-    Slot,
+    Bytes, Cause, DialError, DialFailure, Direction, Event, MAX_PAYLOAD, Node, SendError, Server,
+    Skip, Slot, Source,
 };
 
 use crate::common::*;
@@ -102,8 +102,9 @@ async fn a_candidate_that_is_not_dialed_comes_back_with_the_reason() {
         [(key(1).public().id(), Skip::OwnNode), (key(2).public().id(), Skip::NoEndpoint)]
     {
         let event = events.next().await.unwrap();
-        let Event::CandidateSkipped { id, why } = event else { panic!("{event:?}") };
-        assert_eq!((id, why), expected);
+        let Event::CandidateSkipped { id, source, cause } = event else { panic!("{event:?}") };
+        assert_eq!((id, cause), (expected.0, Cause::Skipped(expected.1)));
+        assert_eq!(source, Source::USER);
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy cannot know")]
 #![expect(clippy::disallowed_methods, reason = "tests measure how long something takes")]
 
+mod candidates;
 mod common;
 mod connect;
 mod discovery;

@@ -2,13 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use peerage_discovery::candidates::{Input as Mixed, Output as MixedOutput};
 use peerage_machine::Machine as _;
 use peerage_peering::{
-    ACCEPT_PAUSE, NamesInput, Peer, Race, RaceInput, RaceOutput, Source, UNJUDGED,
-    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId},
+    ACCEPT_PAUSE, NamesInput, Peer, Race, RaceInput, RaceOutput, UNJUDGED,
+    envelope::{ConnId, DialError, DialId, Input, Output, ResolveId, Skip},
 };
 
-use super::{Keep, Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, question, token};
+use super::{
+    CANDIDATE, Keep, Mail, Node, NodeFact, Order, PEER, Question, conn::Conn, question, token,
+};
 use crate::world::{AcceptError, ConnectError, Io, Kind, Socket};
 
 /// A dial under way: the race of its addresses.
@@ -38,10 +41,38 @@ impl Node {
     }
 
     pub(super) fn drain_peering(&mut self, io: &mut Io<'_>) {
-        while let Some(output) = self.peering.poll_output() {
-            self.carry(io, output);
+        loop {
+            if let Some(output) = self.peering.poll_output() {
+                self.carry(io, output);
+            } else if let Some(output) = self.candidates.poll_output() {
+                self.carry_mixed(io, output);
+            } else {
+                break;
+            }
         }
-        io.set_alarm(token::PEERING, self.peering.poll_timeout());
+        let due = [self.peering.poll_timeout(), self.candidates.poll_timeout()];
+        io.set_alarm(token::PEERING, due.into_iter().flatten().min());
+    }
+
+    fn carry_mixed(&mut self, io: &mut Io<'_>, output: MixedOutput<Skip>) {
+        let now = io.now();
+        match output {
+            MixedOutput::AskRecord { node } => {
+                self.ask_discovery(io, Question::Record(Box::new(node)));
+            }
+            MixedOutput::Candidate { node, source } => {
+                self.peering.handle_input(now, Input::Candidate { node, source });
+            }
+            MixedOutput::NotTaken { id, source, cause } => {
+                self.seen.not_taken += 1;
+                io.note(CANDIDATE, &[self.seen.not_taken], || {
+                    format!("{id:?} of {source} is not taken: {cause}")
+                });
+            }
+            MixedOutput::Want { source, count } => {
+                self.ask_discovery(io, Question::Want { source, count });
+            }
+        }
     }
 
     fn carry(&mut self, io: &mut Io<'_>, output: Output) {
@@ -52,8 +83,9 @@ impl Node {
             }
             Output::Begin { conn, role } => self.begin(io, conn, role),
             Output::CancelDial { dial } => self.cancel_dial(io, dial),
-            // A simulated node has no user who would ask why.
-            Output::CandidateSkipped { .. } => {}
+            Output::CandidateSkipped { id, source, why } => {
+                self.candidates.handle_input(io.now(), Mixed::Skipped { id, source, why });
+            }
             Output::Dial { dial, addresses, .. } => self.dial(io, dial, addresses),
             Output::DialFailed { id, why, .. } => {
                 self.seen.dials_failed += 1;
@@ -109,10 +141,8 @@ impl Node {
                 let known = self.conns.len() - self.unjudged;
                 io.report(&NodeFact::Stopped { conns: known, dials: self.dials.len() });
             }
-            Output::WantCandidates { source, count } => {
-                if source == Source::DISCOVERY_V4 {
-                    self.ask_discovery(io, Question::Want(count));
-                }
+            Output::WantCandidates { count } => {
+                self.candidates.handle_input(io.now(), Mixed::Want { count });
             }
         }
     }
@@ -138,8 +168,8 @@ impl Node {
         io.mail(&mut self.to_discovery, Box::new(Mail::Discovery(question)));
     }
 
-    pub(super) fn mail_peering(&mut self, io: &mut Io<'_>, input: Input) {
-        io.mail(&mut self.to_peering, Box::new(Mail::Peering(input)));
+    pub(super) fn mail(&mut self, io: &mut Io<'_>, mail: Mail) {
+        io.mail(&mut self.to_peering, Box::new(mail));
     }
 
     fn order(&mut self, io: &mut Io<'_>, conn: ConnId, order: Order) {
@@ -156,7 +186,7 @@ impl Node {
                 Ok((socket, remote)) => {
                     self.unjudged += 1;
                     let conn = self.add_conn(socket);
-                    self.mail_peering(io, Input::Accepted { conn, remote });
+                    self.mail(io, Mail::Peering(Input::Accepted { conn, remote }));
                 }
                 Err(AcceptError::Nothing) => return,
                 Err(AcceptError::TooManyOpen) => {

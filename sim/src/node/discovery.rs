@@ -7,12 +7,13 @@ use std::{
 };
 
 use peerage_discovery::{
-    Command, Endpoint, Input as Told, NameId, Output, QueryId, SeedNode, store,
+    Command, Endpoint, Input as Told, NameId, Output, QueryId, SeedNode,
+    candidates::Input as Mixed, store,
 };
 use peerage_machine::{Instant, Machine as _, Now, Random, Seed};
-use peerage_node::{Node as Named, SelfDescription};
+use peerage_node::{Node as Named, NodeId, SelfDescription};
 use peerage_peering::{
-    Names, NamesInput, Source,
+    Names, NamesInput,
     envelope::{Input, LocateId},
 };
 
@@ -24,12 +25,19 @@ use crate::world::{Io, Way};
 pub(super) struct Discovery {
     pub(super) endpoint: Endpoint,
     names: Names<NameId>,
-    queries: BTreeMap<QueryId, LocateId>,
+    queries: BTreeMap<QueryId, Query>,
     next_query: u64,
     /// What the database knew at the start.
     seeds: Vec<SeedNode>,
     /// Of mail to peering.
     to_peering: Way,
+}
+
+/// What a question was for.
+#[derive(Debug)]
+enum Query {
+    Locate(LocateId),
+    Record(NodeId),
 }
 
 impl Discovery {
@@ -49,6 +57,14 @@ impl Discovery {
             seeds,
             to_peering: Way::default(),
         }
+    }
+
+    /// Has an answer known by what it is for.
+    fn wait(&mut self, query: Query) -> QueryId {
+        let id = QueryId(self.next_query);
+        self.next_query += 1;
+        self.queries.insert(id, query);
+        id
     }
 
     pub(super) fn on_timeout(&mut self, now: Now) {
@@ -101,21 +117,33 @@ impl Node {
 
     pub(super) fn on_question(&mut self, io: &mut Io<'_>, db: &mut NodeDb, question: Question) {
         match (&mut self.discovery, question) {
-            (None, Question::SetPolicy(_) | Question::Want(_)) => {}
+            (None, Question::SetPolicy(_) | Question::Want { .. }) => {}
+            (None, Question::Record(node)) => {
+                let answer = Mixed::Record { id: node.id(), record: None };
+                self.mail(io, Mail::Candidates(answer));
+            }
             (None, Question::Resolve { locate, .. }) => {
-                self.mail_peering(io, Input::Located { locate, node: None });
+                self.mail(io, Mail::Peering(Input::Located { locate, node: None }));
+            }
+            (Some(discovery), Question::Record(node)) => {
+                let id = discovery.wait(Query::Record(node.id()));
+                self.tell_discovery(
+                    io,
+                    db,
+                    Command::RequestRecord { id, version: None, node: *node }.into(),
+                );
             }
             (Some(discovery), Question::Resolve { locate, key }) => {
-                let id = QueryId(discovery.next_query);
-                discovery.next_query += 1;
-                discovery.queries.insert(id, locate);
+                let id = discovery.wait(Query::Locate(locate));
                 let command = Command::Resolve { id, version: None, node: Named::new(key) };
                 self.tell_discovery(io, db, command.into());
             }
             (Some(_), Question::SetPolicy(policy)) => {
                 self.tell_discovery(io, db, Told::SetPolicy(policy));
             }
-            (Some(_), Question::Want(count)) => self.tell_discovery(io, db, Told::Want { count }),
+            (Some(_), Question::Want { source, count }) => {
+                self.tell_discovery(io, db, Told::Want { source, count });
+            }
         }
     }
 
@@ -145,16 +173,22 @@ impl Node {
         let Some(discovery) = &mut self.discovery else { return };
         while let Some(output) = discovery.poll_output(io) {
             match output {
-                Output::Candidate(node) => {
-                    let input = Input::Candidate { node, source: Source::DISCOVERY_V4 };
-                    io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
+                Output::Candidate { node, source } => {
+                    let input = Mixed::Found { node, source };
+                    io.mail(&mut discovery.to_peering, Box::new(Mail::Candidates(input)));
                 }
                 Output::LocalRecord(record) => self.record = Some(record),
                 Output::ResolveName { id: resolve, host } => {
                     discovery.names.handle_input(io.now(), NamesInput::Resolve { resolve, host });
                 }
+                Output::Record { id, record } => {
+                    if let Some(Query::Record(id)) = discovery.queries.remove(&id) {
+                        let input = Mixed::Record { id, record };
+                        io.mail(&mut discovery.to_peering, Box::new(Mail::Candidates(input)));
+                    }
+                }
                 Output::Resolved { id, node } => {
-                    if let Some(locate) = discovery.queries.remove(&id) {
+                    if let Some(Query::Locate(locate)) = discovery.queries.remove(&id) {
                         let input = Input::Located { locate, node };
                         io.mail(&mut discovery.to_peering, Box::new(Mail::Peering(input)));
                     }
@@ -177,7 +211,6 @@ impl Node {
                 | Output::NodeDropped { .. }
                 | Output::PingFailed { .. }
                 | Output::Pong { .. }
-                | Output::Record { .. }
                 | Output::Table { .. }
                 | Output::TalkRequest { .. }
                 | Output::TalkResponse { .. }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use peerage_discovery::Config as Discovery;
-use peerage_node::{Node, NodeId, Policy, SecretKey};
-use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits, Source};
+use peerage_node::{Node, NodeId, Policy, SecretKey, Source};
+use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits};
 use peerage_rlpx::{Config, Timeouts};
 
 use super::{Chat, ProtocolSpec};
@@ -80,6 +80,11 @@ impl NodeSpec {
             .with_timeouts(self.timeouts)
     }
 
+    /// Who finds candidates.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Source> {
+        self.discovery.iter().flat_map(Discovery::sources)
+    }
+
     pub(super) fn peering(&self) -> Peering {
         Peering::new(self.id())
             .with_limits(self.limits.clone())
@@ -87,7 +92,6 @@ impl NodeSpec {
             .with_static_nodes(self.static_nodes.clone())
             .with_trusted(self.trusted.clone())
             .with_dialing(self.dialing)
-            .with_sources(self.discovery.iter().map(|_| Source::DISCOVERY_V4).collect())
             .with_dial_timeout(self.dial_timeout)
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use peerage_machine::vec_memory;
-use peerage_node::{Node, NodeId, Policy, Record};
+use peerage_node::{Node, NodeId, Policy, Record, Source};
 
 use crate::{
     Datagram, LocalChange, LookupResult, LookupStep, LookupTarget, PongInfo, QueryId, SeedNode,
@@ -51,10 +51,13 @@ pub enum Input<'a> {
         /// The answer.
         response: Vec<u8>,
     },
-    /// Somebody would take this many more candidates; the latest number counts. While it is not 0,
-    /// random walks go on until one [`Output::Candidate`] is found; each is to be followed by
-    /// another of these.
+    /// Somebody would take this many more candidates of a source; the latest number counts. While
+    /// it is not 0, random walks go on until one [`Output::Candidate`] is found; each is to be
+    /// followed by another of these. Ignored for a source that is none of
+    /// [`Config::sources`](crate::Config::sources).
     Want {
+        /// Of which version.
+        source: Source,
         /// How many.
         count: usize,
     },
@@ -154,8 +157,13 @@ impl From<Command> for Input<'_> {
 /// What the machine asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// A node that a random walk found: a candidate to be connected to. It has a TCP endpoint.
-    Candidate(Node),
+    /// A node that a random walk found: a candidate to be connected to.
+    Candidate {
+        /// The node. It has a TCP endpoint.
+        node: Node,
+        /// The version that found it.
+        source: Source,
+    },
     /// Our record changed: this is the new one, signed.
     LocalRecord(Record),
     /// A lookup ended.
@@ -277,7 +285,7 @@ impl Output {
     /// The bytes held besides the output itself.
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Self::Candidate(_)
+            Self::Candidate { .. }
             | Self::LocalRecord(_)
             | Self::LookupStep { .. }
             | Self::NodeAdded { .. }

@@ -113,7 +113,7 @@ fn after_a_panic_everything_begins_again_a_second_later_but_our_record_and_what_
     assert!(told.contains(&Output::Store(StoreOp::Seq(after.seq()))), "{told:?}");
     net.run(seconds(60));
     assert_eq!(net.v4(public(1)).table().live(), 1);
-    assert!(net.events(public(1)).iter().any(|it| matches!(it, Output::Candidate(_))));
+    assert!(net.events(public(1)).iter().any(|it| matches!(it, Output::Candidate { .. })));
 }
 
 #[test]
@@ -216,16 +216,20 @@ fn one_candidate_is_offered_for_each_wish_however_many_are_wanted() {
     net.run(seconds(30));
     net.events.clear();
     // Nobody wishes again.
-    net.input(public(3), Input::Want { count: 100 });
+    net.input(public(3), Input::Want { source: Source::DISCOVERY_V4, count: 100 });
     net.run(seconds(30));
     let candidates = |net: &mut Net| {
         let events = net.events(public(3)).into_iter();
-        events.filter(|it| matches!(it, Output::Candidate(_))).count()
+        events.filter(|it| matches!(it, Output::Candidate { .. })).count()
     };
     assert_eq!(candidates(&mut net), 1);
-    net.input(public(3), Input::Want { count: 99 });
+    net.input(public(3), Input::Want { source: Source::DISCOVERY_V4, count: 99 });
     net.run(seconds(30));
     assert_eq!(candidates(&mut net), 1);
+    // Somebody else's are not ours to find.
+    net.input(public(3), Input::Want { source: Source::USER, count: 9 });
+    net.run(seconds(30));
+    assert_eq!(candidates(&mut net), 0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use arbitrary::Unstructured;
 use peerage_machine::{Instant, Machine as _, Now, Random};
-use peerage_node::{Node, NodeId, SelfDescription};
+use peerage_node::{Node, NodeId, SelfDescription, Source};
 
 use crate::{
     Command, Config, Endpoint, Input, LookupTarget, Output, QueryId, Version,
@@ -171,7 +171,10 @@ impl World {
                     let response = vec![how; 8 * usize::from(who)];
                     self.tell(Input::TalkResponse { id, response });
                 }
-                None => self.tell(Input::Want { count: usize::from(how % 4) }),
+                None => {
+                    let source = Source::DISCOVERY_V5;
+                    self.tell(Input::Want { source, count: usize::from(how % 4) });
+                }
             },
             _ => {
                 let millis = u64::from(how) * u64::from(who);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use peerage_machine::{Instant, Machine, Now, TimerTable};
-use peerage_node::{Node, Record, SecretKey, SelfDescription};
+use peerage_node::{Node, Record, SecretKey, SelfDescription, Source};
 
 use super::secret;
 use crate::{
@@ -118,7 +118,13 @@ impl Net {
     /// Has a machine look for so many candidates.
     pub(crate) fn want(&mut self, addr: SocketAddr, count: usize) {
         self.wants.insert(addr, count);
-        self.input(addr, Input::Want { count });
+        for version in self.versions {
+            let source = match version {
+                Version::V4 => Source::DISCOVERY_V4,
+                Version::V5 => Source::DISCOVERY_V5,
+            };
+            self.input(addr, Input::Want { source, count });
+        }
     }
 
     pub(crate) fn input(&mut self, addr: SocketAddr, input: Input<'_>) {
@@ -235,11 +241,11 @@ impl Net {
                 self.events.push((addr, output));
                 Some(Input::NameResolved { id, addresses: addresses? })
             }
-            Output::Candidate(_) => {
+            Output::Candidate { source, .. } => {
                 self.events.push((addr, output));
                 let count = self.wants.get_mut(&addr)?;
                 *count -= 1;
-                Some(Input::Want { count: *count })
+                Some(Input::Want { source, count: *count })
             }
             output => {
                 self.events.push((addr, output));

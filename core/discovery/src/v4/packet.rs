@@ -19,7 +19,7 @@ pub use body::{EnrRequest, EnrResponse, FindNode, Neighbors, Ping, Pong};
 pub use endpoint::{Endpoint, Neighbor};
 use keccak_asm::Keccak256;
 use peerage_machine::Random;
-use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey};
+use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey, Source};
 
 use crate::finder;
 
@@ -245,6 +245,8 @@ impl Target {
 }
 
 impl finder::Target for Target {
+    const SOURCE: Source = Source::DISCOVERY_V4;
+
     fn of(key: &PublicKey) -> Self {
         key.into()
     }

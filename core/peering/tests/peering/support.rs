@@ -335,8 +335,7 @@ impl World {
                 format!("slot of {}: {slot:?}", self.number(&id))
             }
             Output::Stopped => "stopped".into(),
-            Output::WantCandidates { source: Source::USER, count } => format!("want {count}"),
-            Output::WantCandidates { source, count } => format!("want {count} of {source}"),
+            Output::WantCandidates { count } => format!("want {count}"),
         })
     }
 }

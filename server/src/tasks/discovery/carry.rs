@@ -3,7 +3,6 @@
 use peerage_discovery::Output;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, Record};
-use peerage_peering::{Source, envelope::Input as Peering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Input, Task};
@@ -43,11 +42,9 @@ impl Task {
     fn carry(&mut self, output: Output) {
         let queries = &mut self.queries;
         match output {
-            Output::Candidate(node) => {
+            Output::Candidate { node, source } => {
                 // Fails if the server has stopped.
-                let source = Source::DISCOVERY_V4;
-                let input = Box::new(Peering::Candidate { node, source });
-                let _ = self.links.tell.send(Notice::Command(input));
+                let _ = self.links.tell.send(Notice::Candidate { node: Box::new(node), source });
             }
             Output::LocalRecord(record) => self.show(&record),
             Output::LookupDone { id, result } => {

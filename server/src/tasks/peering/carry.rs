@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
+use peerage_discovery::candidates::Input as Mixed;
 use peerage_machine::Machine as _;
 use peerage_node::{Node, NodeId, PublicKey};
 use peerage_peering::{
-    Origin, Peer as Admitted, Source,
+    Origin, Peer as Admitted,
     envelope::{ConnId, DialError, DialId, Input, LocateId, Output, Refusal},
 };
 use peerage_rlpx::{Fault, Role};
@@ -31,10 +32,16 @@ use crate::{
 };
 
 impl Task {
-    /// Drains the machine, as its contract demands after every call.
+    /// Drains both machines, as their contract demands after every call.
     pub(super) fn carry_outputs(&mut self) {
-        while let Some(output) = self.peering.poll_output() {
-            self.carry(output);
+        loop {
+            if let Some(output) = self.peering.poll_output() {
+                self.carry(output);
+            } else if let Some(output) = self.candidates.poll_output() {
+                self.carry_mixed(output);
+            } else {
+                return;
+            }
         }
     }
 
@@ -51,10 +58,7 @@ impl Task {
                 }
             }
             Output::CandidateSkipped { id, source, why } => {
-                tracing::debug!(%id, %source, %why, "candidate skipped");
-                if source == Source::USER {
-                    self.publish(Event::CandidateSkipped { id, why });
-                }
+                self.mix(Mixed::Skipped { id, source, why });
             }
             Output::Dial { dial, key, addresses } => self.dial(dial, key, addresses),
             Output::DialFailed { id, why, retry_at } => {
@@ -100,11 +104,7 @@ impl Task {
                     self.progress = Progress::Stopped(deadline);
                 }
             }
-            Output::WantCandidates { source, count } => {
-                if let Some(wanted) = self.wanted.get(&source) {
-                    wanted.send_replace(count);
-                }
-            }
+            Output::WantCandidates { count } => self.mix(Mixed::Want { count }),
         }
     }
 
@@ -256,21 +256,36 @@ impl Task {
     }
 
     fn locate(&mut self, locate: LocateId, key: PublicKey) {
+        let notice = move |node: Option<Node>| {
+            let node = node.map(Box::new);
+            Notice::Located { locate, node }
+        };
+        self.ask(|done| discovery::Command::Resolve { node: Node::new(key), done }, notice);
+    }
+
+    /// Asks discovery something, and has its answer come as a notice; `None` where nobody is there
+    /// to be asked.
+    pub(super) fn ask<T: Send + 'static>(
+        &mut self,
+        command: impl FnOnce(oneshot::Sender<Option<T>>) -> discovery::Command,
+        notice: impl FnOnce(Option<T>) -> Notice + Send + 'static,
+    ) {
         let (done, answer) = oneshot::channel();
-        let command = discovery::Command::Resolve { node: Node::new(key), done };
-        let asked = self.locating.as_ref().is_some_and(|discovery| discovery.send(command).is_ok());
+        let command = command(done);
+        let asked = self.discovery.as_ref().is_some_and(|asked| asked.send(command).is_ok());
         if !asked {
-            return self.input(Input::Located { locate, node: None });
+            return self.on_notice(notice(None));
         }
         let tell = self.tell.clone();
         self.tasks.spawn(async move {
             // Discovery may have ended: then nobody knows.
-            let node = answer.await.ok().flatten().map(Box::new);
-            let _ = tell.send(Notice::Located { locate, node });
+            let answer = answer.await.ok().flatten();
+            // Fails if the server has stopped meanwhile.
+            let _ = tell.send(notice(answer));
         });
     }
 
-    fn publish(&self, event: Event) {
+    pub(super) fn publish(&self, event: Event) {
         // Fails if nobody has subscribed.
         let _ = self.events.send(event);
     }

@@ -170,7 +170,9 @@ fn walks_find_everybody_and_pause_when_nobody_wants_more() {
     let candidates = |net: &mut Net| -> Vec<NodeId> {
         let events = net.events(public(3)).into_iter();
         events
-            .filter_map(|it| if let Output::Candidate(node) = it { Some(node.id()) } else { None })
+            .filter_map(|it| {
+                if let Output::Candidate { node, .. } = it { Some(node.id()) } else { None }
+            })
             .collect()
     };
     assert_eq!(candidates(&mut net).len(), 5);

@@ -10,6 +10,10 @@ pub struct Source(&'static str);
 impl Source {
     /// Node discovery v4.
     pub const DISCOVERY_V4: Self = Self::new("discovery v4");
+    /// Node discovery v5.
+    pub const DISCOVERY_V5: Self = Self::new("discovery v5");
+    /// Trees of node lists in DNS.
+    pub const DNS: Self = Self::new("DNS");
     /// The embedding program, which names nodes of its own accord.
     pub const USER: Self = Self::new("user");
 

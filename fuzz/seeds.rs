@@ -5,10 +5,10 @@
 
 use std::{error::Error, fs, path::Path};
 
-use peerage_discovery::v5::packet::{Mask, Message, RequestId, who_are_you};
 use peerage_discovery::v4::packet::{
     Endpoint, EnrRequest, FindNode, Neighbor, Neighbors, Packet, Ping, Pong, Target,
 };
+use peerage_discovery::v5::packet::{Mask, Message, RequestId, who_are_you};
 use peerage_machine::Random;
 use peerage_node::{LocalRecord, Node, SecretKey};
 use peerage_rlpx::{Capability, CapabilityName, Hello};

@@ -2,10 +2,10 @@
 //!
 //! As far as what is wrong with it lets it (`interop/README.md` has the list). It drops the leading
 //! zeros of request ids: of its own, which we have to give back as they come; and of ours, so that
-//! we must not draw such, or `ping`, `talk` and `lookup` here fail once in a while. It cannot read a
-//! PING with the sequence number 0: no record of ours has that. It states the number of the record
-//! of ours that it knows at the wrong end of its field: so a newer one comes to it by our PING and
-//! its FINDNODE, not by the handshake.
+//! we must not draw such, or `ping`, `talk` and `lookup` here fail once in a while. It cannot read
+//! a PING with the sequence number 0: no record of ours has that. It states the number of the
+//! record of ours that it knows at the wrong end of its field: so a newer one comes to it by our
+//! PING and its FINDNODE, not by the handshake.
 
 mod v5;
 

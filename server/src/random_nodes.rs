@@ -3,11 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use peerage_node::{Node, NodeId};
-use tokio::{
-    sync::mpsc,
-    task::AbortHandle,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, task::AbortHandle};
 
 use crate::{
     discovery::{DiscoveryError, LookupTarget, Version},
@@ -35,9 +31,11 @@ const LATELY: usize = 64;
 pub struct RandomNodes {
     server: Server,
     version: Option<Version>,
-    filter: Option<Arc<dyn Fn(&Node) -> bool + Send + Sync>>,
+    filter: Option<Filter>,
     buffer: usize,
 }
+
+type Filter = Arc<dyn Fn(&Node) -> bool + Send + Sync>;
 
 impl RandomNodes {
     pub(crate) const fn new(server: Server) -> Self {
@@ -80,9 +78,10 @@ impl RandomNodes {
     }
 
     async fn walk(self, sender: mpsc::Sender<Node>) {
+        let clock = self.server.0.clock;
         let mut lately: Vec<NodeId> = Vec::new();
         while let Ok(lookup) = self.look_up() {
-            let again = Instant::now() + APART;
+            let again = clock.after(APART);
             let Ok(result) = lookup.finish().await else { return };
             for node in result.closest {
                 let is_wanted = self.filter.as_ref().is_none_or(|filter| filter(&node));
@@ -96,7 +95,7 @@ impl RandomNodes {
             }
             let excess = lately.len().saturating_sub(LATELY);
             lately.drain(..excess);
-            sleep_until(again).await;
+            clock.until(Some(again)).await;
         }
     }
 }
@@ -110,7 +109,7 @@ impl fmt::Debug for RandomNodes {
     }
 }
 
-/// Nodes as they are met. Dropping it ends the walk.
+/// Nodes as they are met. Dropping it ends the walk; until then it is a handle of the server.
 #[derive(Debug)]
 pub struct Nodes {
     receiver: mpsc::Receiver<Node>,

@@ -20,7 +20,7 @@ use crate::{
     info::{NodeInfo, PeerInfo, node_infos},
     peer::Peer,
     protocol::Protocol,
-    tasks::{discovery::Reach, notice::Notice, roster::Roster},
+    tasks::{clock::Clock, discovery::Reach, notice::Notice, roster::Roster},
 };
 
 /// A running server. Cheap to clone: every clone is a handle of the same server.
@@ -32,6 +32,7 @@ pub struct Server(pub(crate) Arc<Handle>);
 
 /// What all handles share.
 pub(crate) struct Handle {
+    pub(crate) clock: Clock,
     /// Ourselves, as it stands.
     pub(crate) local: watch::Receiver<Node>,
     /// `None` if discovery is off.

@@ -70,6 +70,7 @@ pub(crate) fn start(mut plan: Plan) -> Server {
     let asking = discovery.as_ref().map(|reach| reach.commands.clone());
     let roster = Arc::new(Roster::default());
     let handle = Handle {
+        clock: plan.clock,
         local,
         discovery,
         name: plan.peering.connection.client.clone(),

@@ -5,7 +5,7 @@
 //! messages which can cross do.
 //!
 //! ```text
-//!    datagrams <--> discovery --Found, Located, Record--> candidates  <--Identified, Ready-- Connection
+//!    datagrams <--> discovery --Found, Located, Record--> candidates <--Identified-- Connection
 //!                             <--Want, Resolve, AskRecord-- and peering ---Admit------------->
 //! ```
 

@@ -22,7 +22,8 @@ use crate::{args::LookupFor, failure::Failure, key_file, log::LogArgs, probe};
 /// a second.
 const KEYS_TRIED: u64 = 4096;
 
-/// Walks the network from node to node, by discovery v4 or v5, and shows who is closest to a target.
+/// Walks the network from node to node, by discovery v4 or v5, and shows who is closest to a
+/// target.
 ///
 /// The exit code is 0 if anybody answered.
 #[derive(Args, Debug)]

@@ -22,8 +22,9 @@ use crate::{
 
 /// Connects to a node, and shows its Hello, how long a ping takes, or why it refuses us.
 ///
-/// With --v4 or --v5, asks by that version of discovery over UDP instead: how long a ping takes, and
-/// the node's current record. The exit code is 0 if the node gave its Hello, or answered the ping.
+/// With --v4 or --v5, asks by that version of discovery over UDP instead: how long a ping takes,
+/// and the node's current record. The exit code is 0 if the node gave its Hello, or answered the
+/// ping.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   peerage ping enode://…@203.0.113.7:30303

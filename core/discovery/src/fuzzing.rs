@@ -198,7 +198,7 @@ impl V4World {
 
 #[cfg(test)]
 mod tests {
-    use peerage_machine::fuzzing::replay;
+    use peerage_machine::fuzzing::{Body, replay};
     use proptest::prelude::*;
 
     use super::*;
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_was_found_or_is_known_is_survived() {
-        let bodies: [(&str, fn(&[u8])); 6] = [
+        let bodies: [Body<'_>; 6] = [
             ("candidates", candidates),
             ("packet", packet),
             ("table", table),

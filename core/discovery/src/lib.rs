@@ -3,8 +3,8 @@
 //! # What is where
 //!
 //! An [`Endpoint`] is the machine that a driver holds: discovery at one socket, with the versions
-//! that are on ([`v4`], [`v5`]). [`Candidates`] is the machine that mixes what its versions and other
-//! sources find, for whoever dials.
+//! that are on ([`v4`], [`v5`]). [`Candidates`] is the machine that mixes what its versions and
+//! other sources find, for whoever dials.
 //!
 //! For all versions: [`Table`] (whom we know), [`Lookup`] (who is closest), [`Walk`] (whom to
 //! dial), [`Vote`] (where we are), [`Limiter`] (what is worth looking at), [`store`] (what to keep,

@@ -1,7 +1,7 @@
 //! Discovery v5: what it does with its packets.
 //!
-//! It puts together what only v5 has (masked packets, handshakes, sessions, requests by distance and
-//! TALKREQ), and stands on what all versions have. The [`Endpoint`](crate::Endpoint) drives it.
+//! It puts together what only v5 has (masked packets, handshakes, sessions, requests by distance
+//! and TALKREQ), and stands on what all versions have. The [`Endpoint`](crate::Endpoint) drives it.
 //!
 //! Not here: topics, which no network uses. They would be a part of this module, beside `talk`,
 //! with messages beside those of [`packet::Message`].

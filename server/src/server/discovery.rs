@@ -102,8 +102,8 @@ impl Server {
     /// handler before it. At most 64 protocols have one.
     ///
     /// An answer that takes longer than a second is lost, and one longer than
-    /// [`MAX_TALK_RESPONSE`](crate::MAX_TALK_RESPONSE) goes as an empty one. Of one address, 16 requests are answered at a time, and 256 in all;
-    /// those beyond are not.
+    /// [`MAX_TALK_RESPONSE`](crate::MAX_TALK_RESPONSE) goes as an empty one. Of one address, 16
+    /// requests are answered at a time, and 256 in all; those beyond are not.
     pub fn set_talk_handler<F, A>(
         &self,
         protocol: impl Into<Vec<u8>>,

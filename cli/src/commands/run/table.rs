@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::value::short;
 
-/// The nodes that discovery knows, closest to us first, by each version; `None` where there is no discovery.
+/// The nodes that discovery knows, closest to us first, by each version; `None` where there is no
+/// discovery.
 pub(crate) async fn of(server: &Server) -> Option<Vec<TableEntry>> {
     server.discovery_addr()?;
     Some(server.table().await)

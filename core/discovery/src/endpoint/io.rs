@@ -118,8 +118,9 @@ pub enum Command {
         /// Names the output.
         id: QueryId,
     },
-    /// Ask a node in another protocol, by TALKREQ of discovery v5: [`Output::TalkResponse`]. What is
-    /// longer than [`MAX_TALK_REQUEST`](crate::v5::MAX_TALK_REQUEST) is not sent, and not answered.
+    /// Ask a node in another protocol, by TALKREQ of discovery v5: [`Output::TalkResponse`]. What
+    /// is longer than [`MAX_TALK_REQUEST`](crate::v5::MAX_TALK_REQUEST) is not sent, and not
+    /// answered.
     Talk {
         /// Names the output.
         id: QueryId,

@@ -1,5 +1,5 @@
-//! Questions that both versions are asked: the first answer counts, and there is none when both have
-//! none.
+//! Questions that both versions are asked: the first answer counts, and there is none when both
+//! have none.
 
 use std::collections::BTreeMap;
 

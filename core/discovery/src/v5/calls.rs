@@ -1,13 +1,12 @@
 //! Requests of ours, until they are answered or given up.
 //!
 //! ```text
-//!            +--- paced ---+
-//!            |             v           a session, or none and nobody shakes hands
-//!   start --> Paced     (its turn) ----------------------------------------------> Sent
-//!                          |  ^                                                    |  |
-//!                 another  |  | the handshake has ended           in time          |  | not in time:
-//!                 one does v  |                                 done <-------------+  | once more,
-//!                         Queued                                                      v then failed
+//!          later              a session, or nobody shakes hands
+//!   start ------> Paced ------------------------------------------> Sent --> done, or failed
+//!                   |                                                ^  |
+//!                   | another one shakes hands                       |  | not in time:
+//!                   v                                                |  | once more
+//!                 Queued ---- that has ended ------------------------+--+
 //! ```
 //!
 //! A request to a node without a session goes as a packet that nobody can open; the WHOAREYOU that
@@ -300,9 +299,9 @@ impl Calls {
         }
     }
 
-    /// The request that the packet with this nonce, sent to `from`, was for, if it may be sent again
-    /// with a handshake: once in each try, and not while another one shakes hands with the same
-    /// node. For a packet of a request that has ended, another one to that node.
+    /// The request that the packet with this nonce, sent to `from`, was for, if it may be sent
+    /// again with a handshake: once in each try, and not while another one shakes hands with the
+    /// same node. For a packet of a request that has ended, another one to that node.
     pub(super) fn challenged(
         &mut self,
         now: Instant,

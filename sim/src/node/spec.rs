@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerage_discovery::Config as Discovery;
+use peerage_discovery::{Config as Discovery, Version};
 use peerage_node::{Node, NodeId, Policy, SecretKey, Source};
 use peerage_peering::{Config as Peering, DIAL_TIMEOUT, Limits};
 use peerage_rlpx::{Config, Timeouts};
@@ -45,7 +45,7 @@ impl NodeSpec {
         Self {
             key,
             port: 30_303,
-            discovery: Some(Discovery::default()),
+            discovery: Some(Discovery::default().with_versions(&[Version::V4])),
             knows_address: true,
             limits: Limits::default(),
             dialing: true,

@@ -358,7 +358,8 @@ impl Endpoint {
             let protocols = self.talk_protocols.iter().cloned();
             protocols.for_each(|protocol| v5.set_talk_protocol(protocol, true));
         }
-        versions.want(now, base, &self.wanted);
+        versions.want(now, base, Source::DISCOVERY_V4, self.wanted.v4);
+        versions.want(now, base, Source::DISCOVERY_V5, self.wanted.v5);
         self.bootnodes.begin(now.mono, base, &self.config.bootnodes);
         self.state = State::Running(Box::new(versions));
     }
@@ -384,12 +385,12 @@ impl Versions {
     }
 
     /// One candidate at a time: each is followed by another wish, so that none is offered in vain.
-    fn want(&mut self, now: Now, base: &mut Base, wanted: &Wanted) {
-        if let Some(v4) = &mut self.v4 {
-            v4.want(now, base, wanted.v4.min(1));
-        }
-        if let Some(v5) = &mut self.v5 {
-            v5.want(now, base, wanted.v5.min(1));
+    /// What is wanted of one version is nothing to the other, which may have offered one already.
+    fn want(&mut self, now: Now, base: &mut Base, source: Source, count: usize) {
+        match (source, &mut self.v4, &mut self.v5) {
+            (Source::DISCOVERY_V4, Some(v4), _) => v4.want(now, base, count.min(1)),
+            (Source::DISCOVERY_V5, _, Some(v5)) => v5.want(now, base, count.min(1)),
+            _ => {}
         }
     }
 
@@ -445,7 +446,7 @@ impl Machine for Endpoint {
                     _ => return,
                 }
                 if let State::Running(versions) = &mut self.state {
-                    versions.want(now, &mut self.base, &self.wanted);
+                    versions.want(now, &mut self.base, source, count);
                 }
             }
         }

@@ -230,6 +230,11 @@ fn one_candidate_is_offered_for_each_wish_however_many_are_wanted() {
     net.input(public(3), Input::Want { source: Source::USER, count: 9 });
     net.run(seconds(30));
     assert_eq!(candidates(&mut net), 0);
+    // What is wanted of one version is no wish for the other, which has offered its own.
+    net.input(public(3), Input::Want { source: Source::DISCOVERY_V5, count: 9 });
+    net.run(seconds(30));
+    let of_v4 = |it: &Output| matches!(it, Output::Candidate { source: Source::DISCOVERY_V4, .. });
+    assert!(!net.events(public(3)).iter().any(of_v4));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Candidates of several sources: which are dialed, which are not, and why.
 
-use std::{io::ErrorKind, net::SocketAddr};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use peerage::{
     Cause, DiscoveryConfig, Event, Events, Limits, LocalRecord, Node, NodeId, NotTaken, Protocol,
@@ -31,10 +31,15 @@ fn recorded(n: u8, net: u8, at: SocketAddr) -> Node {
     Node::from_record(local.record().clone())
 }
 
+/// What has to come, and would not if something were broken.
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("because nothing is broken")
+}
+
 /// The next candidate that is not taken.
 async fn skipped(events: &mut Events) -> (NodeId, Source, Cause<Skip>) {
     loop {
-        let event = events.next().await.expect("because the server runs");
+        let event = in_time(events.next()).await.expect("because the server runs");
         if let Event::CandidateSkipped { id, source, cause } = event {
             return (id, source, cause);
         }
@@ -56,8 +61,8 @@ async fn a_node_of_another_network_is_not_dialed_and_why_can_be_asked() {
     server.add_candidate(recorded(3, 1, ours.local_addr().unwrap()));
     assert_eq!(skipped(&mut events).await, (id(2), Source::USER, Cause::Unfit(OTHER)));
     // Whoever answers there is not the node. A dial that came before this one has ended, too.
-    drop(ours.accept().await.unwrap());
-    dial_failure(&mut events).await;
+    drop(in_time(ours.accept()).await.unwrap());
+    in_time(dial_failure(&mut events)).await;
     assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     let why = server.why_not_taken(id(2)).await.unwrap();
     assert_eq!((why.source, why.cause), (Source::USER, Cause::Unfit(OTHER)));
@@ -86,7 +91,7 @@ async fn a_node_without_a_record_is_asked_for_it_first() {
     here.add_candidate(nobody(4).await);
     assert_eq!(skipped(&mut events).await, (id(4), Source::USER, Cause::NoRecord));
     here.add_candidate(bare(1, &ours));
-    assert_eq!(sessions_there.recv().await.unwrap().peer.id(), id(3));
+    assert_eq!(in_time(sessions_there.recv()).await.unwrap().peer.id(), id(3));
     assert_eq!(other.peer_count(), 0);
 }
 
@@ -118,15 +123,18 @@ async fn what_discovery_finds_of_another_network_is_not_dialed_and_why_can_be_as
         let here = listening(4).protocol(sessions().0).bootnode(boot.local_node());
         let here =
             here.discovery_versions([version]).candidate_filter(of_ours).start().await.unwrap();
-        assert_eq!(sessions_there.recv().await.unwrap().peer.id(), id(4));
-        let why = loop {
-            match here.why_not_taken(id(3)).await {
-                Some(NotTaken { cause: Cause::Waiting, .. }) | None => {}
-                Some(why) => break why,
+        assert_eq!(in_time(sessions_there.recv()).await.unwrap().peer.id(), id(4));
+        let why = in_time(async {
+            loop {
+                match here.why_not_taken(id(3)).await {
+                    Some(NotTaken { cause: Cause::Waiting, .. }) | None => {}
+                    Some(why) => break why,
+                }
+                // Until it is found and asked there is time for a round trip.
+                here.ping_by(version, other.local_node()).await.unwrap();
             }
-            // Until it is found and asked there is time for a round trip.
-            here.ping_by(version, other.local_node()).await.unwrap();
-        };
+        });
+        let why = why.await;
         assert_eq!((why.source, why.cause), (source, Cause::Unfit(OTHER)));
         assert_eq!(other.peer_count(), 0);
     }
@@ -140,7 +148,7 @@ async fn a_source_of_ones_own_is_asked_heard_and_told_why() {
     let mut events = here.subscribe();
     let source = here.candidate_source("mine");
     assert_eq!(source.source(), Source::new("mine"));
-    assert!(source.wanted().await > 0);
+    assert!(in_time(source.wanted()).await > 0);
     source.offer(here.local_node());
     let expected = (id(2), source.source(), Cause::Skipped(Skip::OwnNode));
     assert_eq!(skipped(&mut events).await, expected);
@@ -149,9 +157,9 @@ async fn a_source_of_ones_own_is_asked_heard_and_told_why() {
     here.add_candidate(there.local_node());
     let expected = (id(1), Source::USER, Cause::Duplicate { of: source.source() });
     assert_eq!(skipped(&mut events).await, expected);
-    assert_eq!(sessions_there.recv().await.unwrap().peer.id(), id(2));
+    assert_eq!(in_time(sessions_there.recv()).await.unwrap().peer.id(), id(2));
     here.stop().await;
-    assert_eq!(source.wanted().await, 0);
+    assert_eq!(in_time(source.wanted()).await, 0);
 }
 
 #[tokio::test]
@@ -179,9 +187,9 @@ async fn a_source_that_is_dropped_leaves_nothing_behind_unless_another_handle_is
 #[tokio::test]
 async fn a_handle_of_a_source_that_is_there_hears_what_is_wanted_already() {
     let server = Server::builder(key(1)).start().await.unwrap();
-    let wanted = server.candidates_wanted().await;
+    let wanted = in_time(server.candidates_wanted()).await;
     let other = server.candidate_source(Source::USER.name());
-    assert_eq!(other.wanted().await, wanted);
+    assert_eq!(in_time(other.wanted()).await, wanted);
     // The user remains a source without it.
     drop(other);
     let mut events = server.subscribe();

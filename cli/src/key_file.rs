@@ -136,6 +136,11 @@ pub(crate) fn load_or_create(path: &Path) -> Result<SecretKey, KeyFileError> {
     }
 }
 
+/// The key in the file, or one made for this once where none is named.
+pub(crate) fn load_or_random(path: Option<&Path>) -> Result<SecretKey, KeyFileError> {
+    path.map_or_else(random_key, load)
+}
+
 /// A key for one run, from the system's randomness.
 pub(crate) fn random_key() -> Result<SecretKey, KeyFileError> {
     let mut bytes = Zeroizing::new([0; 32]);

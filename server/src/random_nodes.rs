@@ -6,7 +6,7 @@ use peerage_node::{Node, NodeId};
 use tokio::{sync::mpsc, task::AbortHandle};
 
 use crate::{
-    discovery::{DiscoveryError, LookupTarget, Version},
+    discovery::{DiscoveryError, Lookup, LookupTarget, Version},
     server::Server,
 };
 
@@ -63,24 +63,24 @@ impl RandomNodes {
 
     /// Begins to walk, within a tokio runtime.
     pub fn start(self) -> Result<Nodes, DiscoveryError> {
-        // The first one shows whether there is discovery at all.
-        self.look_up()?;
+        // It shows whether there is discovery at all.
+        let first = self.look_up()?;
         let (sender, receiver) = mpsc::channel(self.buffer.max(1));
-        let walking = tokio::spawn(self.walk(sender)).abort_handle();
+        let walking = tokio::spawn(self.walk(first, sender)).abort_handle();
         Ok(Nodes { receiver, walking })
     }
 
-    fn look_up(&self) -> Result<crate::Lookup, DiscoveryError> {
+    fn look_up(&self) -> Result<Lookup, DiscoveryError> {
         match self.version {
             Some(version) => self.server.lookup_by(version, LookupTarget::Random),
             None => self.server.lookup(LookupTarget::Random),
         }
     }
 
-    async fn walk(self, sender: mpsc::Sender<Node>) {
+    async fn walk(self, mut lookup: Lookup, sender: mpsc::Sender<Node>) {
         let clock = self.server.0.clock;
         let mut lately: Vec<NodeId> = Vec::new();
-        while let Ok(lookup) = self.look_up() {
+        loop {
             let again = clock.after(APART);
             let Ok(result) = lookup.finish().await else { return };
             for node in result.closest {
@@ -96,6 +96,8 @@ impl RandomNodes {
             let excess = lately.len().saturating_sub(LATELY);
             lately.drain(..excess);
             clock.until(Some(again)).await;
+            let Ok(next) = self.look_up() else { return };
+            lookup = next;
         }
     }
 }

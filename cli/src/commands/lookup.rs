@@ -86,10 +86,7 @@ impl Lookup {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let progress = MultiProgress::new();
         self.log.log.install(&progress);
-        let key = match &self.key_file {
-            Some(path) => key_file::load(path)?,
-            None => key_file::random_key()?,
-        };
+        let key = key_file::load_or_random(self.key_file.as_deref())?;
         let target = match &self.target {
             LookupFor::Node(node) => LookupTarget::Key(*node.public_key()),
             LookupFor::Id(id) if self.v5 => LookupTarget::Id(*id),

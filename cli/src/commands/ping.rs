@@ -66,10 +66,7 @@ impl Ping {
     /// Does it.
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.log.log.install(&MultiProgress::new());
-        let key = match &self.key_file {
-            Some(path) => key_file::load(path)?,
-            None => key_file::random_key()?,
-        };
+        let key = key_file::load_or_random(self.key_file.as_deref())?;
         let version = match (self.v4, self.v5) {
             (true, _) => Some(Version::V4),
             (_, true) => Some(Version::V5),

@@ -72,10 +72,7 @@ impl Talk {
     }
 
     async fn ask(self, request: Vec<u8>) -> Result<(), Failure> {
-        let key = match &self.key_file {
-            Some(path) => key_file::load(path)?,
-            None => key_file::random_key()?,
-        };
+        let key = key_file::load_or_random(self.key_file.as_deref())?;
         let server = probe::start(key, Version::V5, slice::from_ref(&self.node), &[]).await?;
         let asked = Instant::now();
         let talk = server.talk(self.node.clone(), self.protocol.as_str(), request);

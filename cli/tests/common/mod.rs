@@ -11,6 +11,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The command with these arguments, in no terminal and with no home directory.
 pub(crate) fn command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
@@ -102,5 +103,24 @@ impl Drop for Node {
         // Fails if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A running node with the folder of its key.
+pub(crate) struct Server {
+    pub(crate) node: Node,
+    _dir: TempDir,
+}
+
+impl Server {
+    /// Runs a node that is told of nobody.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { node: Node::start(dir.path(), []), _dir: dir }
+    }
+
+    /// As others are told of it.
+    pub(crate) fn address(&self) -> peerage_node::Node {
+        self.node.enode().parse().unwrap()
     }
 }

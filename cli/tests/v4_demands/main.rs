@@ -17,9 +17,8 @@ mod wire;
 use std::net::{IpAddr, Ipv4Addr};
 
 use client::{Client, expiration, past_expiration};
-use common::Node;
+use common::Server;
 use peerage_node::Record;
-use tempfile::TempDir;
 use wire::{NEIGHBORS, PONG, Raw, endpoint, endpoint_of, list};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -177,22 +176,8 @@ fn a_proof_holds_for_one_address_and_nothing_is_sent_to_others() {
     prove_and_expect_no_more(&mut other, &ping);
 }
 
-/// A running node with the folder of its key.
-struct Server {
-    node: Node,
-    _dir: TempDir,
-}
-
-impl Server {
-    fn address(&self) -> peerage_node::Node {
-        self.node.enode().parse().unwrap()
-    }
-}
-
 fn start() -> (Server, Client) {
-    let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(dir.path(), []);
-    let server = Server { node, _dir: dir };
+    let server = Server::start();
     let client = Client::new(HERE, KEY, &server.address());
     (server, client)
 }

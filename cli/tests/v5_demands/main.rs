@@ -16,10 +16,9 @@ mod common;
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::mpsc, thread, time::Duration};
 
 use client::{Client, Heard};
-use common::Node;
+use common::Server;
 use peerage_discovery::v5::packet::{Message, RequestId};
 use peerage_node::{NodeId, Record};
-use tempfile::TempDir;
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -149,22 +148,8 @@ fn bystanders_that_ping_are_pinged_back_within_a_minute_and_told_of() {
     assert_eq!(again, expected);
 }
 
-/// A running node with the folder of its key.
-struct Server {
-    node: Node,
-    _dir: TempDir,
-}
-
-impl Server {
-    fn address(&self) -> peerage_node::Node {
-        self.node.enode().parse().unwrap()
-    }
-}
-
 fn start() -> (Server, Client) {
-    let dir = tempfile::tempdir().unwrap();
-    let node = Node::start(dir.path(), []);
-    let server = Server { node, _dir: dir };
+    let server = Server::start();
     let client = Client::new(HERE, KEY, &server.address());
     (server, client)
 }

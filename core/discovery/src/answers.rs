@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use peerage_machine::Instant;
-use peerage_node::{Node, NodeId, PublicKey};
+use peerage_node::{Node, NodeId, PublicKey, Source};
 
 use crate::{Entry, Table};
 
@@ -19,6 +19,16 @@ pub enum Version {
     V4,
     /// Discovery v5, that is v5.1.
     V5,
+}
+
+impl Version {
+    /// What it is called as a source of candidates.
+    pub const fn source(self) -> Source {
+        match self {
+            Self::V4 => Source::DISCOVERY_V4,
+            Self::V5 => Source::DISCOVERY_V5,
+        }
+    }
 }
 
 impl fmt::Display for Version {

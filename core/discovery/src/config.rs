@@ -52,8 +52,7 @@ impl Config {
 
     /// The versions that are on, as sources of candidates.
     pub fn sources(&self) -> impl Iterator<Item = Source> {
-        let v4 = self.v4.is_some().then_some(Source::DISCOVERY_V4);
-        v4.into_iter().chain(self.v5.is_some().then_some(Source::DISCOVERY_V5))
+        self.versions().into_iter().map(Version::source)
     }
 }
 

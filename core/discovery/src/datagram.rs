@@ -25,9 +25,7 @@ impl<'a> Datagram<'a> {
             Self::V4(sealed) => Ok(sealed),
         }
     }
-}
 
-impl<'a> Datagram<'a> {
     /// It as a packet of discovery v5 for the node of `mask`, which takes two blocks of AES to rule
     /// out. What is known to be of v4 is not looked at.
     pub(crate) fn check_v5(&self, mask: &Mask) -> Option<Unmasked<'a>> {

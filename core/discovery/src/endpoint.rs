@@ -5,6 +5,7 @@
 //! where a version has panicked. The driver moves datagrams, timers, names and answers.
 
 mod bootnodes;
+mod commands;
 mod io;
 mod joint;
 
@@ -21,8 +22,8 @@ use peerage_node::{Node, Policy, Record, SelfDescription, Source};
 pub use self::io::{Command, Input, NameId, Output, Warning};
 use self::{bootnodes::BootNodes, joint::Joint};
 use crate::{
-    Config, Datagram, LocalChange, LookupResult, SeedNode, StoreOp, Version, base::Base,
-    finder::MAX_SETTLING, own_record::OwnRecord, v4::V4, v5::V5,
+    Config, Datagram, LocalChange, SeedNode, StoreOp, base::Base, finder::MAX_SETTLING,
+    own_record::OwnRecord, v4::V4, v5::V5,
 };
 
 /// How long to wait before discovery begins again after a panic, so that one that happens again and
@@ -222,97 +223,15 @@ impl Endpoint {
         self.stats.foreign += 1;
     }
 
-    /// What users ask, or tell us of. Where no version can be asked, the answer is that there is
-    /// none.
-    fn on_command(&mut self, now: Now, command: Command) {
-        let base = &mut self.base;
-        let (mut v4, mut v5) = match &mut self.state {
-            State::Running(versions) => (versions.v4.as_mut(), versions.v5.as_mut()),
-            State::Resting { .. } | State::Seeding => (None, None),
-        };
-        // Both are asked where nobody says which.
-        let are_both_on = v4.is_some() && v5.is_some();
-        match command.version() {
-            Some(Version::V4) => v5 = None,
-            Some(Version::V5) => v4 = None,
-            None => {}
-        }
-        match command {
-            Command::AddNode(node) => {
-                if let Some(v4) = v4 {
-                    v4.add_node(now, base, node.clone());
-                }
-                if let Some(v5) = v5 {
-                    v5.add_node(now, base, node);
-                }
-            }
-            Command::Lookup { id, target, .. } => match (v4, v5) {
-                (_, Some(v5)) => v5.look_up(now, base, id, target),
-                (Some(v4), None) => v4.look_up(now, base, id, target),
-                (None, None) => {
-                    base.put(Output::LookupDone { id, result: LookupResult::default() });
-                }
-            },
-            Command::Ping { id, node, .. } => match (v4, v5) {
-                (_, Some(v5)) => v5.ping_node(now, base, id, &node),
-                (Some(v4), None) => v4.ping_node(now, base, id, &node),
-                (None, None) => base.put(Output::PingFailed { id }),
-            },
-            Command::RequestRecord { id, node, version } => {
-                if version.is_none() && are_both_on {
-                    self.joint.begin(id);
-                }
-                if v4.is_none() && v5.is_none() {
-                    base.put(Output::Record { id, record: None });
-                }
-                if let Some(v5) = v5 {
-                    v5.request_record(now, base, id, node.clone());
-                }
-                if let Some(v4) = v4 {
-                    v4.request_record(now, base, id, node);
-                }
-            }
-            Command::Resolve { id, node, version } => {
-                if version.is_none() && are_both_on {
-                    self.joint.begin(id);
-                }
-                if v4.is_none() && v5.is_none() {
-                    base.put(Output::Resolved { id, node: None });
-                }
-                if let Some(v5) = v5 {
-                    v5.resolve(now, base, id, node.clone());
-                }
-                if let Some(v4) = v4 {
-                    v4.resolve(now, base, id, node);
-                }
-            }
-            Command::SetTalkProtocol { protocol, has_handler } => {
-                if let Some(v5) = v5 {
-                    v5.set_talk_protocol(protocol.clone(), has_handler);
-                }
-                if has_handler {
-                    self.talk_protocols.insert(protocol);
-                } else {
-                    self.talk_protocols.remove(&protocol);
-                }
-            }
-            Command::Table { id } => {
-                let mut entries = v4.map_or_else(Vec::new, |v4| v4.entries(now));
-                entries.extend(v5.into_iter().flat_map(|v5| v5.entries(now)));
-                base.put(Output::Table { id, entries });
-            }
-            Command::Talk { id, node, protocol, request } => match v5 {
-                Some(v5) => v5.talk(now, base, id, &node, (&protocol, &request)),
-                None => base.put(Output::TalkResponse { id, response: None }),
-            },
+    fn on_name(&mut self, now: Now, id: NameId, addresses: &[IpAddr]) {
+        let resolved = self.bootnodes.on_resolved(now.mono, &mut self.base, id, addresses);
+        if let Some(node) = resolved {
+            self.add_node(now, node);
         }
     }
 
-    fn on_name(&mut self, now: Now, id: NameId, addresses: &[IpAddr]) {
-        let resolved = self.bootnodes.on_resolved(now.mono, &mut self.base, id, addresses);
-        if let Some(node) = resolved
-            && let State::Running(versions) = &mut self.state
-        {
+    fn add_node(&mut self, now: Now, node: Node) {
+        if let State::Running(versions) = &mut self.state {
             versions.add_node(now, &mut self.base, node);
         }
     }

@@ -13,7 +13,7 @@ mod searches;
 use std::{net::SocketAddr, time::Duration};
 
 use peerage_machine::{ExpiringMap, Instant, Now, Random, Seed};
-use peerage_node::{Node, NodeId, PublicKey, Record, Source};
+use peerage_node::{Node, NodeId, PublicKey, Record};
 
 pub(crate) use self::searches::{MAX_RUNNING, Query, RecordFor, Request, SearchId};
 use self::{
@@ -31,7 +31,7 @@ pub(crate) const MAX_SETTLING: usize = 512;
 /// What the nodes of a version can be asked to look for.
 pub(crate) trait Target: Copy + std::fmt::Debug {
     /// The version.
-    const SOURCE: Source;
+    const VERSION: Version;
 
     /// A target at this node.
     fn of(key: &PublicKey) -> Self;
@@ -49,7 +49,6 @@ pub(crate) trait Target: Copy + std::fmt::Debug {
 /// The nodes that a version knows, and what it does to know more.
 #[derive(Debug)]
 pub(crate) struct Finder<T> {
-    version: Version,
     table: Table,
     /// Those that are told to us by address: to begin with, and to come back to.
     bootnodes: Vec<Node>,
@@ -64,17 +63,10 @@ pub(crate) struct Finder<T> {
 
 impl<T: Target> Finder<T> {
     /// Knows nobody, and does nothing until the first refresh, which is due at once.
-    pub(crate) fn new(
-        version: Version,
-        config: &Config,
-        own: NodeId,
-        now: Now,
-        seed: Seed,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, own: NodeId, now: Now, seed: Seed) -> Self {
         let mut random = Random::from_seed(seed);
         let bootnodes = config.bootnodes.iter().filter(|node| node.hostname().is_none());
         Self {
-            version,
             table: Table::new(own, config.table.clone(), random.fork()),
             bootnodes: bootnodes.cloned().collect(),
             settling: ExpiringMap::new(MAX_SETTLING),
@@ -92,7 +84,7 @@ impl<T: Target> Finder<T> {
             return;
         }
         let added = self.table.add_found(now.mono, node.clone());
-        self.on_added(base, added, node);
+        Self::on_added(base, added, node);
     }
 
     /// News of a node from itself, from an address that it proved.
@@ -100,7 +92,7 @@ impl<T: Target> Finder<T> {
         let id = node.id();
         if self.table.get(&id).is_some() {
             let added = self.table.add_inbound(now.mono, node.clone());
-            self.on_added(base, added, node);
+            Self::on_added(base, added, node);
         } else if let Some(waiting) = self.settling.get_mut(&id, now.mono) {
             // The latest word counts, and does not make it wait for longer.
             *waiting = node;
@@ -123,7 +115,7 @@ impl<T: Target> Finder<T> {
                 continue;
             }
             let added = self.table.add_inbound(now.mono, node.clone());
-            self.on_added(base, added, node);
+            Self::on_added(base, added, node);
         }
     }
 
@@ -228,7 +220,7 @@ impl<T: Target> Finder<T> {
 
     /// The node table as it is shown.
     pub(crate) fn entries(&self, now: Now) -> Vec<TableEntry> {
-        TableEntry::all_of(self.version, &self.table, now.mono)
+        TableEntry::all_of(T::VERSION, &self.table, now.mono)
     }
 
     /// How many nodes wait until they may be asked something.
@@ -273,7 +265,7 @@ impl<T: Target> Finder<T> {
 
     fn on_removed(&mut self, now: Now, base: &mut Base, removed: Option<Removed>) {
         let Some(removed) = removed else { return };
-        let version = self.version;
+        let version = T::VERSION;
         base.put(Output::NodeDropped { id: removed.entry.id(), version });
         if let Some(entry) = removed.promoted.and_then(|id| self.table.get(&id)) {
             base.put(Output::NodeAdded { node: entry.node().clone(), version });
@@ -292,9 +284,9 @@ impl<T: Target> Finder<T> {
         entries.into_iter().map(|entry| entry.node().clone()).collect()
     }
 
-    fn on_added(&self, base: &mut Base, added: Added, node: Node) {
+    fn on_added(base: &mut Base, added: Added, node: Node) {
         match added {
-            Added::New => base.put(Output::NodeAdded { node, version: self.version }),
+            Added::New => base.put(Output::NodeAdded { node, version: T::VERSION }),
             Added::Known | Added::Refused(_) | Added::Replacement | Added::Updated => {}
         }
     }

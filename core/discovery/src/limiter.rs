@@ -113,10 +113,7 @@ impl Limiter {
             return true;
         }
         let key = key(ip);
-        // Two for one: the map can only shrink to what is needed.
-        for _ in 0..2 {
-            self.levels.pop_expired(now);
-        }
+        self.levels.tidy(now);
         let level = self.levels.get(&key, now).copied().unwrap_or_default();
         let is_proved = self.proofs.get(&key, now).is_some();
         let (rate, total) = if is_proved {

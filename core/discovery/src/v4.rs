@@ -24,7 +24,7 @@ use self::{
     pings::{PingPurpose, Pings},
 };
 use crate::{
-    ALPHA, LookupTarget, Output, QueryId, SeedNode, Table, TableEntry, Version,
+    ALPHA, LookupTarget, Output, QueryId, SeedNode, Table, TableEntry,
     base::Base,
     finder::{Finder, MAX_RUNNING},
 };
@@ -63,7 +63,7 @@ impl V4 {
             bonds: Bonds::new(config.bond_lifetime),
             pings: Pings::new(),
             asks: Asks::new(),
-            finder: Finder::new(Version::V4, general, base.key.public().id(), now, seed),
+            finder: Finder::new(general, base.key.public().id(), now, seed),
             stats: Stats::default(),
             config,
         };

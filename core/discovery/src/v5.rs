@@ -21,7 +21,7 @@ mod sessions;
 mod talk;
 
 use peerage_machine::{Instant, Now, Random, Seed};
-use peerage_node::{Node, NodeId, PublicKey, Source};
+use peerage_node::{Node, NodeId, PublicKey};
 
 use self::{
     calls::{Calls, Purpose},
@@ -76,7 +76,7 @@ pub struct V5 {
 pub(crate) struct Target(NodeId);
 
 impl finder::Target for Target {
-    const SOURCE: Source = Source::DISCOVERY_V5;
+    const VERSION: Version = Version::V5;
 
     fn of(key: &PublicKey) -> Self {
         Self(key.id())
@@ -115,7 +115,7 @@ impl V5 {
             calls: Calls::new(config.pace),
             records: Records::new(),
             talks: Talks::new(),
-            finder: Finder::new(Version::V5, general, own, now, random.fork()),
+            finder: Finder::new(general, own, now, random.fork()),
             random,
             stats: Stats::default(),
             config,

@@ -110,6 +110,14 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
         if self.next? <= now { self.pop() } else { None }
     }
 
+    /// Forgets up to two entries that have expired by `now`. Done before each entry that may be
+    /// new, the map shrinks to what is needed, at a bounded cost.
+    pub fn tidy(&mut self, now: Instant) {
+        for _ in 0..2 {
+            self.pop_expired(now);
+        }
+    }
+
     /// When the next entry expires.
     pub const fn next_expiry(&self) -> Option<Instant> {
         self.next

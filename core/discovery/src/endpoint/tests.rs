@@ -10,7 +10,7 @@ use peerage_node::{Node, SecretKey};
 
 use super::*;
 use crate::{
-    Command, LookupTarget, QueryId, SeedNode,
+    Command, LookupResult, LookupTarget, QueryId, SeedNode, Version,
     testing::{
         net::{Net, START, about, lost},
         public, secret,

@@ -19,7 +19,7 @@ impl<T: Target> Finder<T> {
         while let Some(node) = self.walker.walk.poll_candidate() {
             // Whom nobody can connect to is found for the table only. It was not what was wanted.
             if is_candidate(now, base, &node, node.udp_endpoints().first()) {
-                base.put(Output::Candidate { node, source: T::SOURCE });
+                base.put(Output::Candidate { node, source: T::VERSION.source() });
             } else {
                 self.walker.walk.want(self.walker.walk.wanted() + 1);
             }

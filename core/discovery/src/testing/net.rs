@@ -7,7 +7,7 @@ use std::{
 };
 
 use peerage_machine::{Instant, Machine, Now, TimerTable};
-use peerage_node::{Node, Record, SecretKey, SelfDescription, Source};
+use peerage_node::{Node, NodeId, Record, SecretKey, SelfDescription};
 
 use super::secret;
 use crate::{
@@ -119,11 +119,7 @@ impl Net {
     pub(crate) fn want(&mut self, addr: SocketAddr, count: usize) {
         self.wants.insert(addr, count);
         for version in self.versions {
-            let source = match version {
-                Version::V4 => Source::DISCOVERY_V4,
-                Version::V5 => Source::DISCOVERY_V5,
-            };
-            self.input(addr, Input::Want { source, count });
+            self.input(addr, Input::Want { source: version.source(), count });
         }
     }
 
@@ -201,6 +197,17 @@ impl Net {
         self.events = others;
         let mine: Vec<(SocketAddr, Output)> = mine;
         mine.into_iter().map(|(_, output)| output).collect()
+    }
+
+    /// The candidates that a machine has put out since its [`events`](Self::events) were asked for
+    /// last, all of which are taken.
+    pub(crate) fn candidates(&mut self, addr: SocketAddr) -> Vec<NodeId> {
+        let events = self.events(addr).into_iter();
+        events
+            .filter_map(|it| {
+                if let Output::Candidate { node, .. } = it { Some(node.id()) } else { None }
+            })
+            .collect()
     }
 
     fn now_at(&self, addr: SocketAddr) -> Now {

@@ -92,8 +92,7 @@ impl Bonds {
     /// Notes that `claimant` pinged us, which it does to get a proof of us. Whether that is news
     /// worth keeping.
     pub(crate) fn on_ping(&mut self, now: Instant, claimant: Claimant) -> bool {
-        self.pinged_us.pop_expired(now);
-        self.pinged_us.pop_expired(now);
+        self.pinged_us.tidy(now);
         let until = now + self.lifetime;
         let is_news = self.pinged_us.renew(&claimant, now, until, |reported| {
             let is_news = now.saturating_since(*reported) >= REPORT_INTERVAL;

@@ -19,9 +19,9 @@ pub use body::{EnrRequest, EnrResponse, FindNode, Neighbors, Ping, Pong};
 pub use endpoint::{Endpoint, Neighbor};
 use keccak_asm::Keccak256;
 use peerage_machine::Random;
-use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey, Source};
+use peerage_node::{Crypto, NodeId, PublicKey, RecoverableSignature, SecretKey};
 
-use crate::finder;
+use crate::{Version, finder};
 
 /// The most bytes a datagram may have: what surely passes every link of the Internet unbroken.
 pub const MAX_PACKET_SIZE: usize = 1280;
@@ -245,7 +245,7 @@ impl Target {
 }
 
 impl finder::Target for Target {
-    const SOURCE: Source = Source::DISCOVERY_V4;
+    const VERSION: Version = Version::V4;
 
     fn of(key: &PublicKey) -> Self {
         key.into()

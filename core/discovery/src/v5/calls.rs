@@ -235,10 +235,7 @@ impl Calls {
         if call.purpose.is_users() {
             return Some(now);
         }
-        // Two for one: the map can only shrink to what is needed.
-        for _ in 0..2 {
-            self.paced.pop_expired(now);
-        }
+        self.paced.tidy(now);
         let level = self.paced.get(&call.to, now).copied().unwrap_or_default();
         let (level, at) = self.pace.reserve(level, now);
         self.paced.insert(call.to, level, level.0);
@@ -316,8 +313,7 @@ impl Calls {
             Some(id) => *id,
             None => {
                 let remote = self.past.get(nonce, now)?;
-                let ids = self.ids_to(remote);
-                ids.into_iter().find(|id| waits(id).is_some())?
+                ids_to(&self.by_request, remote).find(|id| waits(id).is_some())?
             }
         };
         let remote = waits(&id).filter(|remote| remote.addr == from)?;
@@ -364,7 +360,7 @@ impl Calls {
 
     /// Whether a packet from a node is one of the few that its answer may take, and counts it.
     pub(super) fn spend(&mut self, remote: &Remote) -> bool {
-        for id in self.ids_to(remote) {
+        for id in ids_to(&self.by_request, remote) {
             if let Some(call) = self.calls.get_mut(&id)
                 && call.spare > 0
             {
@@ -377,18 +373,9 @@ impl Calls {
 
     /// Whether a node is asked for its record.
     pub(super) fn is_asked_record(&self, remote: &Remote) -> bool {
-        let calls = self.ids_to(remote).into_iter().filter_map(|id| self.calls.get(&id));
-        calls.into_iter().any(|call| matches!(call.purpose, Purpose::Record(_)))
-    }
-
-    /// The requests to a node.
-    fn ids_to(&self, remote: &Remote) -> Vec<CallId> {
-        if self.by_request.is_empty() {
-            return Vec::new();
-        }
-        let from = (*remote, RequestId::default());
-        let of = self.by_request.range(from..).take_while(|((it, _), _)| it == remote);
-        of.map(|(_, id)| *id).collect()
+        ids_to(&self.by_request, remote)
+            .filter_map(|id| self.calls.get(&id))
+            .any(|call| matches!(call.purpose, Purpose::Record(_)))
     }
 
     /// Waits on for an answer of which a part has come.
@@ -433,4 +420,14 @@ impl Calls {
             + TimerTable::<CallId>::memory_of(calls)
             + calls * (MAX_MESSAGE_SIZE + list_bound::<Node>(NODES) + NODES * Node::MAX_HEAP)
     }
+}
+
+/// The requests to a node.
+fn ids_to(
+    by_request: &BTreeMap<(Remote, RequestId), CallId>,
+    remote: &Remote,
+) -> impl Iterator<Item = CallId> {
+    let remote = *remote;
+    let of = by_request.range((remote, RequestId::default())..);
+    of.take_while(move |((it, _), _)| *it == remote).map(|(_, id)| *id)
 }

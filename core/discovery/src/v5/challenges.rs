@@ -57,10 +57,7 @@ impl Challenges {
     }
 
     pub(super) fn insert(&mut self, now: Instant, remote: Remote, challenge: Challenge) {
-        // Two for one: the map can only shrink to what is needed.
-        for _ in 0..2 {
-            self.map.pop_expired(now);
-        }
+        self.map.tidy(now);
         self.map.insert(remote, challenge, now + self.timeout);
     }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Output, QueryId,
     base::Base,
-    finder::{Query, RecordFor, Request, SearchId},
+    finder::{Query, RecordFor, Request},
 };
 
 /// The most bytes of a message that surely fits behind a handshake with a record of full size.
@@ -206,7 +206,9 @@ impl V5 {
                 base.put(answer.into_pong(query, to, round_trip));
             }
             Purpose::Find { search, .. } => {
-                self.on_found(now, base, search, node, to, answer.into_nodes(), packets);
+                let nodes = answer.into_nodes();
+                self.finder.on_query(now, base, node.id(), to, nodes.is_some());
+                self.finder.on_nodes(now, base, search, node, nodes, packets);
             }
             Purpose::Record(wanted) => {
                 let record = answer.into_record();
@@ -225,21 +227,6 @@ impl V5 {
             }
         }
         self.drive(now, base);
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "all parts of one answer")]
-    fn on_found(
-        &mut self,
-        now: Now,
-        base: &mut Base,
-        search: SearchId,
-        node: Node,
-        to: SocketAddr,
-        nodes: Option<Vec<Node>>,
-        packets: usize,
-    ) {
-        self.finder.on_query(now, base, node.id(), to, nodes.is_some());
-        self.finder.on_nodes(now, base, search, node, nodes, packets);
     }
 
     /// Sends a packet.

@@ -167,18 +167,10 @@ fn walks_find_everybody_and_pause_when_nobody_wants_more() {
     net.events.clear();
     net.want(public(3), 5);
     net.run(seconds(60));
-    let candidates = |net: &mut Net| -> Vec<NodeId> {
-        let events = net.events(public(3)).into_iter();
-        events
-            .filter_map(|it| {
-                if let Output::Candidate { node, .. } = it { Some(node.id()) } else { None }
-            })
-            .collect()
-    };
-    assert_eq!(candidates(&mut net).len(), 5);
+    assert_eq!(net.candidates(public(3)).len(), 5);
     net.want(public(3), 1000);
     net.run(seconds(30));
-    let found: BTreeSet<_> = candidates(&mut net).into_iter().collect();
+    let found: BTreeSet<_> = net.candidates(public(3)).into_iter().collect();
     assert_eq!(found.len(), 19);
     // One a second at most, however little there is to find.
     net.want(public(3), 0);
